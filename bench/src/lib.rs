@@ -1,0 +1,1 @@
+//! Latency per rung and throughput, beside the usual way and the host's floors.

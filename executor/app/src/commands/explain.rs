@@ -1,0 +1,105 @@
+//! `overmind explain`: what a refusal means and what to do about it.
+
+use brain_wire::NackReason;
+use risk::Refusal;
+use serde_json::json;
+use shred_resolve::Reject;
+
+use crate::cli::{ExplainArgs, exit};
+
+/// Why a datagram was not used, in the order of [`Reject::name_at`].
+const DATAGRAMS: [&str; Reject::COUNT] = [
+    "shorter than its kind of shred; something that is no shred arrives on the port, or the way cuts datagrams",
+    "not one of the four kinds of shred that exist today; other traffic arrives on the port",
+    "its FEC set index is no multiple of 32; forged or damaged",
+    "its index lies outside its FEC set; forged or damaged",
+    "its index exceeds the slot's limit; check ingest.shreds_per_slot_max against the cluster's slot time",
+    "its parent is not an earlier slot; forged or damaged",
+    "its size field does not fit its kind; forged or damaged",
+    "it ends the slot without ending a batch; forged or damaged",
+    "it ends a batch inside an FEC set, which leaders no longer do",
+    "a code shred of a set that is not 32 data and 32 code",
+    "a code shred whose position contradicts its index",
+    "another cluster or fork; check ingest.shred_version",
+    "too old or too far ahead of the newest authenticated slot; usual for late repairs",
+    "the leader source names no leader for its slot; renew the leaders file",
+    "seen already; usual, relays and Turbine both repeat shreds",
+    "its set was whole already; usual, a set has 64 shreds and needs 32",
+    "its proof does not lead to its set's signed root; forged or damaged",
+    "the slot's leader did not sign its root; forged, or the leaders file is wrong",
+    "it contradicts its own set; a faulty leader",
+    "more versions of one set than are told apart; a faulty leader or a flood",
+    "no memory for another set; raise ingest.fec_sets_max",
+];
+
+/// Why the gate refused an intent, in the order of [`Refusal::names`].
+const INTENTS: [&str; Refusal::COUNT] = [
+    "trading is halted; see `overmind status`, then `overmind resume`",
+    "only exits are allowed; `overmind resume` allows entries again",
+    "nothing would be bought or sold; a fault of whoever made the intent",
+    "it would accept nothing in return; a fault of whoever made the intent",
+    "its tip exceeds risk.tip_max_lamports",
+    "it exceeds risk.trade_notional_max_lamports",
+    "with it, all open entries would exceed risk.open_notional_max_lamports",
+    "as many positions are open or being opened as strategy.max_open_positions allows",
+    "the coin is held or being bought already",
+    "there is no position to leave",
+    "the position is being left already",
+    "it would sell more than is held",
+    "more entries in risk.window_ms than risk.trades_per_window_max",
+    "more exits within the window than are allowed; a loop gone wrong",
+];
+
+/// Prints one code or all; the exit code.
+#[must_use]
+pub fn run(args: &ExplainArgs) -> u8 {
+    let codes = codes();
+    let wanted: Vec<_> = match &args.code {
+        None => codes.iter().collect(),
+        Some(code) => {
+            codes.iter().filter(|(name, _)| name == code || name.split('.').next_back() == Some(code)).collect()
+        }
+    };
+    if wanted.is_empty() {
+        let code = args.code.as_deref().unwrap_or_default();
+        let near: Vec<_> =
+            codes.iter().map(|(name, _)| name.as_str()).filter(|name| shares_word(name, code)).take(6).collect();
+        eprintln!("no such code: {code}; near it: {}", if near.is_empty() { "none".to_owned() } else { near.join(", ") });
+        return exit::BAD_INPUT;
+    }
+    for (name, text) in wanted {
+        if args.json {
+            println!("{}", json!({"code": name, "text": text}));
+        } else {
+            println!("{name}\n    {text}");
+        }
+    }
+    exit::OK
+}
+
+fn codes() -> Vec<(String, String)> {
+    let datagrams = DATAGRAMS.iter().enumerate().map(|(index, text)| (format!("datagram.{}", Reject::name_at(index)), *text));
+    let intents = Refusal::names().into_iter().zip(INTENTS).map(|(name, text)| (format!("risk.{name}"), text));
+    let signals = NackReason::all().map(|reason| (format!("signal.{}", reason.name()), reason.hint()));
+    datagrams.chain(intents).chain(signals).map(|(name, text)| (name, text.to_owned())).collect()
+}
+
+fn shares_word(name: &str, code: &str) -> bool {
+    code.split(['.', '_']).filter(|word| word.len() > 2).any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained_once() {
+        let codes = codes();
+        assert_eq!(codes.len(), Reject::COUNT + Refusal::COUNT + NackReason::all().count());
+        assert!(codes.iter().all(|(_, text)| text.len() > 10));
+        let mut names: Vec<_> = codes.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), codes.len());
+    }
+}

@@ -1,0 +1,125 @@
+//! `overmind replay`: a capture through the same stages, on the capture's clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle::BundleCell;
+use engine::EngineConfig;
+use risk::{Control, Mode};
+use serde_json::json;
+use shred_resolve::Policy;
+use shred_source::{ArenaPlan, DatagramSource, Pace, ReplaySource, SourceId};
+use strategy::LaneClass;
+use submit::{Lane, LaneReject, Report};
+
+use crate::cli::{ReplayArgs, ThreadsArg, exit};
+use crate::commands::demo::{engine_config, resolve_plan, throw_away_builder};
+use crate::commands::{Failure, interrupted};
+use crate::config::{Config, Host};
+use crate::core_stage::Time;
+use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::pipeline::{Layout, PipelinePlan, Prepared};
+
+/// Seed of the throw-away wallet, as the demo's default.
+const SEED: u64 = 1;
+
+/// Replays the captures; the exit code.
+///
+/// # Errors
+/// [`Failure`] when a file or the configuration cannot be used.
+pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
+    let policy = if args.unverified { Policy::EmitThenVerify } else { Policy::VerifyThenEmit };
+    let leaders = match (&args.leaders, args.unverified) {
+        (Some(path), _) => LeaderSource::Schedule(LeaderSchedule::load(path)?),
+        (None, true) => LeaderSource::Absent,
+        (None, false) => {
+            return Err(Failure::Input(
+                "without leaders nothing can be verified: name them with --leaders F.json (the demo writes them beside \
+                 its capture), or say --unverified to act on what nobody vouches for"
+                    .to_owned(),
+            ));
+        }
+    };
+    let (resolve, engine) = match &args.config {
+        Some(path) => {
+            let plan = Config::load(path)?.plan(&Host::read())?;
+            (plan.ingest.resolve, EngineConfig { act_on_unverified: args.unverified, ..plan.engine })
+        }
+        None => (resolve_plan(None), engine_config(policy)),
+    };
+    let split = args.threads == Some(ThreadsArg::Split);
+    let mut prepared = Prepared::new(PipelinePlan {
+        resolve,
+        arena: ArenaPlan::default(),
+        rings: 1,
+        policies: vec![policy; args.files.len()],
+        leaders,
+        engine,
+        builder: throw_away_builder(args.seed.unwrap_or(SEED))?,
+        control: Arc::new(Control::new(Mode::Active)),
+        time: Time::Capture,
+        layout: Layout::modest(split),
+    })?;
+    // All files are one stream, merged by stamp, so they share the first source's ring.
+    let frames = prepared.take_frames().expect("one file at least");
+    let files: Vec<_> = args.files.iter().zip(0..).map(|(path, source)| (SourceId(source), path)).collect();
+    let pace =
+        if args.as_fast_as_possible { Pace::AsFastAsPossible } else { Pace::Stamped { speed_percent: 100 } };
+    let source = ReplaySource::open(&files, frames, pace)?;
+    let sources: Vec<Box<dyn DatagramSource + Send>> = vec![Box::new(source)];
+    let pipeline = prepared.start(sources, vec![Box::new(NoLane)], || {})?;
+    while !pipeline.is_ended() && !interrupted() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let (outcome, _) = pipeline.stop()?;
+    let (resolved, decided) = (&outcome.resolved, &outcome.decided);
+    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    if args.json {
+        let rungs: serde_json::Map<_, _> = outcome
+            .rungs
+            .all()
+            .into_iter()
+            .map(|(name, _, histogram)| {
+                let [p50, p99, p99_9, max] = crate::rungs::quantiles(histogram);
+                (name.to_owned(), json!({"unit": "ns", "n": histogram.len(), "p50": p50, "p99": p99, "p99_9": p99_9, "max": max}))
+            })
+            .collect();
+        println!(
+            "{}",
+            json!({
+                "state_hash": format!("{:016x}", outcome.state_hash),
+                "datagrams": resolved.datagram,
+                "transactions": resolved.transaction,
+                "blocks": resolved.block_completed,
+                "launches": decided.launch_decoded,
+                "trades": decided.trade_decoded,
+                "intents": decided.intent_made,
+                "bundles": decided.bundle_handed,
+                "intents_refused": refused,
+                "rungs": rungs,
+            })
+        );
+    } else {
+        println!("datagrams     {} ({} used)", resolved.datagram, resolved.shred_accepted);
+        println!("transactions  {} in {} blocks", resolved.transaction, resolved.block_completed);
+        println!("market        {} launches, {} trades", decided.launch_decoded, decided.trade_decoded);
+        println!("intents       {} made, {refused} refused, {} bundles signed", decided.intent_made, decided.bundle_handed);
+        println!("state hash    {:016x}", outcome.state_hash);
+    }
+    Ok(exit::OK)
+}
+
+/// Takes every bundle and sends none: a replay's market has already happened.
+struct NoLane;
+
+impl Lane for NoLane {
+    fn takes(&self, _class: LaneClass) -> bool {
+        true
+    }
+
+    fn send(&mut self, _bundle: &BundleCell) -> Result<(), LaneReject> {
+        Ok(())
+    }
+
+    fn poll(&mut self, _out: &mut dyn FnMut(Report)) {}
+}

@@ -1,0 +1,210 @@
+//! `overmind run`: the service.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use brain_bridge::{Bridge, BridgeHandle, BridgeShared};
+use bundle::{Builder, Signer, ThrowAway};
+use demo::{DemoConfig, PreparedMarket};
+use engine::EngineConfig;
+use risk::{Control, Mode};
+use shred_resolve::Policy;
+use shred_source::{DatagramSource, SourceId, UdpSource};
+use shred_wire::Slot;
+use submit::{BlockEngineLane, Lane, LaneId, PaperLane};
+
+use crate::cli::{ModeArg, RunArgs, exit};
+use crate::clock::realtime;
+use crate::commands::{Failure, interrupted, observe};
+use crate::config::{self, Config, Host, LockMemory, Plan, SubmitPlan};
+use crate::core_stage::Time;
+use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::notify::Notifier;
+use crate::pipeline::{Layout, PipelinePlan, Prepared};
+use crate::published::Published;
+
+/// File that paper mode records its bundles in, in the state directory.
+const PAPER_FILE: &str = "paper-bundles.bin";
+/// Slots that the embedded market's leaders are named for: some two days.
+const EMBEDDED_SLOTS: u64 = 500_000;
+
+/// Runs until it is told to stop; the exit code.
+///
+/// # Errors
+/// [`Failure`] when the configuration, a socket or a file cannot be used.
+pub fn run(args: &RunArgs) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let (host, mut config) = (Host::read(), Config::load(&args.config)?);
+    match args.mode {
+        Some(ModeArg::Live) => config.mode.mode = config::Mode::Live,
+        Some(ModeArg::Paper) => config.mode.mode = config::Mode::Paper,
+        None => {}
+    }
+    let embedded = args.embedded_market.then(DemoConfig::default);
+    if embedded.is_some() {
+        let anywhere = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        config = config.with_embedded_source(anywhere);
+    }
+    let plan = config.plan(&host)?;
+    let policies: Vec<Policy> = plan.ingest.sources.iter().map(|source| source.policy).collect();
+    let control = Arc::new(Control::new(Mode::Active));
+    let random = random_bytes::<40>()?;
+    let (wallet, hash_seed) = random.split_at(32);
+    let mut prepared = Prepared::new(PipelinePlan {
+        resolve: plan.ingest.resolve.clone(),
+        arena: plan.ingest.arena,
+        rings: policies.len(),
+        engine: EngineConfig {
+            hash_seed: u64::from_le_bytes(hash_seed.try_into().unwrap_or_default()),
+            ..plan.engine.clone()
+        },
+        policies,
+        leaders: leaders(&plan, embedded.as_ref())?,
+        builder: builder(&plan, wallet)?,
+        control: Arc::clone(&control),
+        time: Time::Wall,
+        layout: Layout {
+            split: plan.threads.split,
+            core: plan.threads.core,
+            sources: plan.ingest.sources.iter().map(|source| source.seat).collect(),
+            submit: plan.threads.submit,
+        },
+    })?;
+    let mut sources: Vec<Box<dyn DatagramSource + Send>> = Vec::new();
+    let mut addresses = Vec::new();
+    for (number, source) in (0..).zip(&plan.ingest.sources) {
+        let frames = prepared.take_frames().expect("frames for every source");
+        let (opened, facts) = UdpSource::open(&source.udp, SourceId(number), frames, None)?;
+        eprintln!("source {} listens on {}", source.name, facts.local);
+        addresses.push(facts.local);
+        sources.push(Box::new(opened));
+    }
+    let published = prepared.published();
+    let _admin = observe::admin(&plan.admin, &control, &published, "paper", started)?;
+    let _page = match plan.http {
+        Some(address) => Some(observe::page(address, &control, &published, "paper", started)?),
+        None => None,
+    };
+    let shared = Arc::new(BridgeShared::default());
+    let _bridge = bridge(&plan, &mut prepared, &shared)?;
+    lock_memory(plan.threads.lock_memory)?;
+    let pipeline = prepared.start(sources, vec![lane(&plan, &host.state_dir)?], || {})?;
+    let market = match embedded {
+        Some(market) => Some(PreparedMarket::new(DemoConfig { destinations: addresses, ..market })?.start(None)?),
+        None => None,
+    };
+    eprintln!("paper mode; overmind status --socket {}", plan.admin.socket.display());
+    serve(&shared, &published)?;
+    if let Some(market) = market {
+        market.stop();
+        market.join();
+    }
+    let (outcome, submitted) = pipeline.stop()?;
+    eprintln!(
+        "stopped: {} datagrams, {} transactions, {} intents, {} bundles recorded or sent",
+        outcome.resolved.datagram, outcome.resolved.transaction, outcome.decided.intent_made, submitted.bundle_sent
+    );
+    Ok(exit::OK)
+}
+
+/// Feeds the bridge and the service manager's watchdog until the end is asked for.
+///
+/// The watchdog is fed only while the core turns: a wedged core is restarted.
+fn serve(shared: &BridgeShared, published: &Published) -> Result<(), Failure> {
+    let notifier = Notifier::from_env()?;
+    if let Some(notifier) = &notifier {
+        notifier.ready("paper mode")?;
+    }
+    let watchdog = notifier.as_ref().and_then(Notifier::watchdog_interval).map(|interval| interval / 3);
+    let (mut alive_at, mut turn) = (Instant::now(), 0);
+    while !interrupted() {
+        std::thread::sleep(Duration::from_millis(20));
+        shared.current_slot.store(published.slot.load(Relaxed), Relaxed);
+        let latest = published.turns.load(Relaxed);
+        if let (Some(notifier), Some(interval)) = (&notifier, watchdog)
+            && alive_at.elapsed() >= interval
+            && turn != latest
+        {
+            (alive_at, turn) = (Instant::now(), latest);
+            notifier.alive()?;
+        }
+    }
+    if let Some(notifier) = &notifier {
+        notifier.stopping()?;
+    }
+    Ok(())
+}
+
+fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, Failure> {
+    if let Some(market) = embedded {
+        let slots = market.first_slot..market.first_slot + EMBEDDED_SLOTS;
+        let identities = PreparedMarket::new(market.clone())?.schedule().identities(slots);
+        let slots: Vec<_> = identities.into_iter().map(|(slot, identity)| (Slot(slot), identity)).collect();
+        return LeaderSchedule::from_slots(&slots).map(LeaderSource::Schedule).map_err(Failure::Input);
+    }
+    match &plan.ingest.leaders_file {
+        Some(path) => Ok(LeaderSource::Schedule(LeaderSchedule::load(path)?)),
+        // The plan has made sure that every source says so itself.
+        None => Ok(LeaderSource::Absent),
+    }
+}
+
+/// Paper mode signs with a key that nobody has ever paid anything to.
+fn builder(plan: &Plan, seed: &[u8]) -> Result<Builder, Failure> {
+    let seed = seed.try_into().map_err(|_| Failure::Input("a key seed has 32 bytes".to_owned()))?;
+    let signer = Signer::<ThrowAway>::from_seed(seed).map_err(|error| Failure::Input(error.to_string()))?;
+    Builder::new(&plan.builder, signer).map_err(|error| Failure::Input(error.to_string()))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn lane(plan: &Plan, state_dir: &Path) -> Result<Box<dyn Lane>, Failure> {
+    match &plan.submit {
+        SubmitPlan::Paper => {
+            std::fs::create_dir_all(state_dir)?;
+            let path = state_dir.join(PAPER_FILE);
+            let lane =
+                PaperLane::open(&path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
+            eprintln!("bundles are recorded in {}", path.display());
+            Ok(Box::new(lane))
+        }
+        SubmitPlan::BlockEngine(engine) => {
+            Ok(Box::new(BlockEngineLane::start(LaneId(0), engine.clone(), Arc::new(realtime), || {})?))
+        }
+    }
+}
+
+fn bridge(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    shared: &Arc<BridgeShared>,
+) -> Result<Option<BridgeHandle>, Failure> {
+    match (&plan.bridge, prepared.take_signals()) {
+        (Some(config), Some(signals)) => Ok(Some(Bridge::spawn(config.clone(), signals, Arc::clone(shared))?)),
+        _ => Ok(None),
+    }
+}
+
+/// Locks what has been allocated so far, as the configuration asks.
+fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
+    if wanted == LockMemory::Off {
+        return Ok(());
+    }
+    // SAFETY: the call takes flags only.
+    if unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0 {
+        return Ok(());
+    }
+    let reason = std::io::Error::last_os_error();
+    let advice = format!("memory is not locked ({reason}); raise LimitMEMLOCK (ulimit -l), see tuning/");
+    if wanted == LockMemory::Require {
+        return Err(Failure::Input(format!("threads.lock_memory: {advice}")));
+    }
+    eprintln!("{advice}");
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The `overmind` binary.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use overmind::admin::{Request, run_client};
+use overmind::cli::{Cli, Command, exit};
+use overmind::commands::{self, Failure};
+use overmind::doctor;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().into_command();
+    if matches!(command, Command::Demo(_) | Command::Run(_) | Command::Capture(_) | Command::Replay(_)) {
+        commands::listen_for_signals();
+    }
+    let outcome: Result<u8, Failure> = match &command {
+        Command::Demo(args) => commands::demo::run(args),
+        Command::Run(args) => commands::run::run(args),
+        Command::Replay(args) => commands::replay::run(args),
+        Command::Decode(args) => commands::decode::run(args),
+        Command::Capture(args) => commands::capture::run(args),
+        Command::Status(args) => Ok(run_client(Request::Status, &args.target)),
+        Command::Kill(args) => {
+            Ok(run_client(if args.reduce { Request::Reduce } else { Request::Kill }, &args.target))
+        }
+        Command::Resume(args) => Ok(run_client(Request::Resume, &args.target)),
+        Command::Doctor(args) => Ok(doctor::run(args)),
+        Command::Config(args) => commands::config::run(args),
+        Command::Explain(args) => Ok(commands::explain::run(args)),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("overmind: {failure}");
+            ExitCode::from(failure.code().max(exit::FAILED))
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The stages of [`topology`](crate::topology), built, started and stopped as one.
+//!
+//! ```text
+//! sources --frames--> core --bundles--> submit
+//!            bridge --signals--^  ^------reports----'
+//! ```
+//!
+//! `demo`, `run` and `replay` differ in what they plug in at both ends, and in nothing between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use brain_wire::ArmedSignal;
+use engine::{Engine, EngineConfig, EngineError};
+use risk::Control;
+use rtrb::{Producer, RingBuffer};
+use shred_resolve::{Plan as ResolvePlan, Policy, Resolver};
+use shred_source::arena::ArenaError;
+use shred_source::{ArenaPlan, CoreFrames, DatagramSource, RxFrames, frame_ring};
+use submit::{Lane, SubmitCounters, SubmitStage};
+
+use crate::clock::{Ticker, realtime};
+use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage, Time};
+use crate::leaders::LeaderSource;
+use crate::published::Published;
+use crate::stage::{Fused, Idle, Runner, RunnerError, Seat, Stage};
+use crate::topology::{Cell, cells};
+
+/// Which threads run the stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// A thread for every source and one for the core; otherwise one thread for all of them.
+    pub split: bool,
+    /// Seat of the core, and of the fused thread.
+    pub core: Seat,
+    /// Seats of the source threads when split; the last one serves all further sources.
+    pub sources: Vec<Seat>,
+    /// Seat of the submit thread.
+    pub submit: Seat,
+}
+
+impl Layout {
+    /// One thread for sources and core and one for submit, sleeping when idle: for machines with other work to do.
+    #[must_use]
+    pub fn modest(split: bool) -> Self {
+        let seat = Seat { cpu: None, idle: Idle::Park(Duration::from_micros(20)) };
+        Self { split, core: seat, sources: vec![seat], submit: seat }
+    }
+}
+
+/// What a pipeline is built from.
+pub struct PipelinePlan {
+    /// Sizes and rules of the resolver.
+    pub resolve: ResolvePlan,
+    /// Frames of each source.
+    pub arena: ArenaPlan,
+    /// Frame rings; several captures share one.
+    pub rings: usize,
+    /// One per source: when its transactions are handed on.
+    pub policies: Vec<Policy>,
+    /// Who signs which slot.
+    pub leaders: LeaderSource,
+    /// The engine.
+    pub engine: EngineConfig,
+    /// Builds and signs.
+    pub builder: bundle::Builder,
+    /// The kill switch.
+    pub control: Arc<Control>,
+    /// What makes time pass.
+    pub time: Time,
+    /// Which threads.
+    pub layout: Layout,
+}
+
+/// A pipeline could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Frames.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A thread.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+}
+
+/// A pipeline whose memory is taken and whose threads do not run yet.
+pub struct Prepared {
+    layout: Layout,
+    core: CoreStage,
+    /// Taken by the sources, in the order of their numbers.
+    frames: Vec<RxFrames>,
+    /// Taken by the bridge, if there is one.
+    signals: Option<Producer<ArmedSignal>>,
+    bundles: rtrb::Consumer<bundle::BundleCell>,
+    reports: Producer<submit::Report>,
+    control: Arc<Control>,
+    published: Arc<Published>,
+}
+
+impl Prepared {
+    /// Builds resolver, engine and rings. All memory of the hot path is allocated and touched here.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names what does not fit.
+    pub fn new(plan: PipelinePlan) -> Result<Self, PipelineError> {
+        let PipelinePlan { resolve, arena, rings, policies, leaders, engine, builder, control, time, layout } = plan;
+        let mut rx = Vec::new();
+        let mut core_frames: Vec<CoreFrames> = Vec::new();
+        for _ in 0..rings {
+            let (source_end, core_end, _facts) = frame_ring(&arena)?;
+            rx.push(source_end);
+            core_frames.push(core_end);
+        }
+        let (signals, signals_out) = RingBuffer::new(cells(Cell::Signal));
+        let (bundles_in, bundles) = RingBuffer::new(cells(Cell::Bundle));
+        let (reports, reports_out) = RingBuffer::new(cells(Cell::Report));
+        let ticker = Ticker::calibrate();
+        let published = Arc::new(Published::default());
+        let rings = CoreRings {
+            frames: core_frames,
+            signals: Some(signals_out),
+            bundles: bundles_in,
+            reports: reports_out,
+        };
+        let core = CoreStage::new(CoreParts {
+            rings,
+            policies,
+            resolver: Resolver::new(&resolve),
+            leaders: Arc::new(leaders),
+            engine: Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?,
+            ticker,
+            time,
+            published: Arc::clone(&published),
+        });
+        Ok(Self { layout, core, frames: rx, signals: Some(signals), bundles, reports, control, published })
+    }
+
+    /// The next source's end of its frame ring, in the order of source numbers.
+    pub fn take_frames(&mut self) -> Option<RxFrames> {
+        (!self.frames.is_empty()).then(|| self.frames.remove(0))
+    }
+
+    /// The bridge's end of the signal ring.
+    pub fn take_signals(&mut self) -> Option<Producer<ArmedSignal>> {
+        self.signals.take()
+    }
+
+    /// Counters that the core publishes.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    /// Starts the threads. `before_core` runs on the core's thread before its first cycle.
+    ///
+    /// # Errors
+    /// [`PipelineError::Runner`] when there is no thread to be had.
+    pub fn start(
+        self,
+        sources: Vec<Box<dyn DatagramSource + Send>>,
+        lanes: Vec<Box<dyn Lane>>,
+        before_core: impl FnOnce() + Send + 'static,
+    ) -> Result<Pipeline, PipelineError> {
+        let Self { layout, core, bundles, reports, control, published, .. } = self;
+        let stop = Stops::default();
+        let halt = move || {
+            control.tighten(risk::Mode::Halted);
+        };
+        let submit = SubmitStage::new(bundles, reports, lanes, Arc::new(realtime), halt);
+        let submit =
+            Runner::spawn("submit", layout.submit, Arc::clone(&stop.submit), Submit(submit), || {})?;
+        let ended = Arc::new(AtomicBool::new(sources.is_empty()));
+        let left = Arc::new(std::sync::atomic::AtomicUsize::new(sources.len()));
+        let sources: Vec<Rx> = sources
+            .into_iter()
+            .map(|source| Rx { source, done: false, left: Arc::clone(&left), ended: Arc::clone(&ended) })
+            .collect();
+        let hot = if layout.split {
+            let core = Runner::spawn("core", layout.core, Arc::clone(&stop.core), core, before_core)?;
+            let mut rx = Vec::new();
+            for (index, source) in sources.into_iter().enumerate() {
+                let seat = layout.sources.get(index).or(layout.sources.last()).copied().unwrap_or(layout.core);
+                rx.push(Runner::spawn(&format!("rx-{index}"), seat, Arc::clone(&stop.rx), source, || {})?);
+            }
+            Hot::Split { rx, core }
+        } else {
+            let stage = Fused { first: sources, second: core };
+            Hot::Fused(Runner::spawn("core", layout.core, Arc::clone(&stop.core), stage, before_core)?)
+        };
+        Ok(Pipeline { hot, submit, stop, ended, published })
+    }
+}
+
+#[derive(Default)]
+struct Stops {
+    rx: Arc<AtomicBool>,
+    core: Arc<AtomicBool>,
+    submit: Arc<AtomicBool>,
+}
+
+enum Hot {
+    Split { rx: Vec<Runner<Rx>>, core: Runner<CoreStage> },
+    Fused(Runner<Fused<Vec<Rx>, CoreStage>>),
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    hot: Hot,
+    submit: Runner<Submit>,
+    stop: Stops,
+    ended: Arc<AtomicBool>,
+    published: Arc<Published>,
+}
+
+impl Pipeline {
+    /// True when every source has said that nothing more will come.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Counters that the core publishes.
+    #[must_use]
+    pub fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// Stops in the order data moves, so that everything on its way arrives: sources, core, submit.
+    ///
+    /// # Errors
+    /// [`RunnerError::Panicked`] names the thread that did.
+    pub fn stop(self) -> Result<(CoreOutcome, SubmitCounters), RunnerError> {
+        let Self { hot, submit, stop, .. } = self;
+        let core = match hot {
+            Hot::Split { rx, core } => {
+                stop.rx.store(true, Ordering::Relaxed);
+                for source in rx {
+                    drop(source.join()?);
+                }
+                stop.core.store(true, Ordering::Relaxed);
+                core.join()?
+            }
+            Hot::Fused(fused) => {
+                stop.core.store(true, Ordering::Relaxed);
+                fused.join()?.second
+            }
+        };
+        stop.submit.store(true, Ordering::Relaxed);
+        let submitted = submit.join()?.0.counters();
+        Ok((core.finish(), submitted))
+    }
+}
+
+/// A source as a stage.
+struct Rx {
+    source: Box<dyn DatagramSource + Send>,
+    done: bool,
+    left: Arc<std::sync::atomic::AtomicUsize>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Stage for Rx {
+    #[inline]
+    fn poll(&mut self) -> usize {
+        let taken = self.source.poll();
+        if taken == 0 && !self.done && self.source.is_ended() {
+            self.done = true;
+            if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.ended.store(true, Ordering::Release);
+            }
+        }
+        taken
+    }
+}
+
+/// The submit stage of its crate, as a stage of this one.
+struct Submit(SubmitStage);
+
+impl Stage for Submit {
+    fn poll(&mut self) -> usize {
+        self.0.poll()
+    }
+}

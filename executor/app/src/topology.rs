@@ -1,0 +1,128 @@
+//! Every thread, and every ring between threads. If it is not here, it does not exist.
+//!
+//! The pipelines (`demo`, `run`, `replay`) build their rings with the sizes of [`LINKS`] and name their threads by
+//! [`THREADS`]; a test holds the two together.
+
+/// Who runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thread {
+    /// Name, as the host's tools show it. One per source where it ends in `-`.
+    pub name: &'static str,
+    /// Owns a core when the configuration names one.
+    pub pinned: bool,
+    /// What it does.
+    pub does: &'static str,
+    /// Which system calls it makes once it runs.
+    pub system_calls: &'static str,
+}
+
+/// What one cell of a ring holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// Descriptor of a datagram in its arena; a twin ring brings the frame back.
+    Frame,
+    /// A verified signal.
+    Signal,
+    /// A signed bundle.
+    Bundle,
+    /// What became of a bundle.
+    Report,
+}
+
+/// What happens to the newest cell when a ring is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// It is dropped and counted per source; a replay waits instead.
+    Drop,
+    /// It is refused and the sender is told.
+    Refuse,
+    /// Cannot happen by sizing; if it does, trading halts.
+    Halt,
+}
+
+/// A ring with one producer and one consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Thread that writes.
+    pub producer: &'static str,
+    /// Thread that reads.
+    pub consumer: &'static str,
+    /// What it carries.
+    pub cell: Cell,
+    /// Cells. The frame ring's is a default: the configuration sets it per source.
+    pub cells: usize,
+    /// What happens when it is full.
+    pub when_full: Full,
+}
+
+const fn thread(
+    name: &'static str,
+    pinned: bool,
+    does: &'static str,
+    system_calls: &'static str,
+) -> Thread {
+    Thread { name, pinned, does, system_calls }
+}
+
+const fn link(
+    producer: &'static str,
+    consumer: &'static str,
+    cell: Cell,
+    cells: usize,
+    when_full: Full,
+) -> Link {
+    Link { producer, consumer, cell, cells, when_full }
+}
+
+/// Every thread.
+#[rustfmt::skip]
+pub const THREADS: &[Thread] = &[
+    thread("rx-",     true,  "receives datagrams into frames of its arena and stamps them",             "its own receive"),
+    thread("core",    true,  "shreds, market, strategy, risk and bundle, by plain calls",                "none"),
+    thread("submit",  true,  "hands bundles to a lane and brings back what became of them",              "those of the lane"),
+    thread("lane-",   false, "speaks gRPC with one block engine",                                        "many"),
+    thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
+    thread("admin",   false, "answers status and kill on a Unix socket, watches the kill file",          "many"),
+    thread("admin-status", false, "writes the answers that need the rest of the process",                "many"),
+    thread("capture", false, "writes taken datagrams to a pcap file",                                    "many"),
+    thread("sidecar", false, "serves /health and /metrics",                                              "many"),
+];
+
+/// Every ring. Fused layouts run `rx-` and `core` on one thread, over the same rings.
+#[rustfmt::skip]
+pub const LINKS: &[Link] = &[
+    //    producer  consumer  cell          cells  when full
+    link("rx-",     "core",   Cell::Frame,   8192, Full::Drop),
+    link("bridge",  "core",   Cell::Signal,   256, Full::Refuse),
+    link("core",    "submit", Cell::Bundle,    64, Full::Refuse), // the reservation is undone
+    link("submit",  "core",   Cell::Report,  1024, Full::Halt),
+];
+
+/// Cells of the ring that carries `cell`.
+#[must_use]
+pub const fn cells(cell: Cell) -> usize {
+    let mut at = 0;
+    while at < LINKS.len() {
+        if LINKS[at].cell as u8 == cell as u8 {
+            return LINKS[at].cells;
+        }
+        at += 1;
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_joins_two_threads_of_the_table() {
+        for link in LINKS {
+            for end in [link.producer, link.consumer] {
+                assert!(THREADS.iter().any(|thread| thread.name == end), "{end}");
+            }
+            assert_eq!(cells(link.cell), link.cells, "one ring per kind of cell");
+            assert!(link.cells.is_power_of_two());
+        }
+    }
+}

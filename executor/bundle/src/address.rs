@@ -1,0 +1,113 @@
+//! Addresses of programs and accounts this crate writes into transactions.
+//!
+//! The venue's own addresses stand in [`market::pump`], beside the decoders that recognise them.
+
+use market::Key;
+use market::base58::key;
+pub use market::pump::{PROGRAM as PUMP_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, WRAPPED_SOL};
+
+/// System program: transfers the tip, creates accounts.
+pub const SYSTEM_PROGRAM: Key = [0; 32];
+/// Compute budget program; its instructions are ignored in v1 transactions (SIMD-0385).
+pub const COMPUTE_BUDGET_PROGRAM: Key = key("ComputeBudget111111111111111111111111111111");
+/// Associated token account program.
+pub const ASSOCIATED_TOKEN_PROGRAM: Key = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+/// Pump fees program. Source of this and the next four: pump-rust-client 0.5.0 `idls/pump.json`; the derived
+/// ones are checked against their seeds by a test.
+pub const PUMP_FEE_PROGRAM: Key = key("pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ");
+/// Pump PDA `["global"]`.
+pub const PUMP_GLOBAL: Key = key("4wTV1YmiEkRvAtNtsSGPtUrqRYQMe5SKy2uB4Jjaxnjf");
+/// Pump PDA `["__event_authority"]`.
+pub const PUMP_EVENT_AUTHORITY: Key = key("Ce6TQqeHC9p8KetsN6JsjHK7UTZk7nasjjnr7XxXp9F1");
+/// Pump fees PDA `["fee_config", pump program]`.
+pub const PUMP_FEE_CONFIG: Key = key("8Wf5TiAheLUqBrKXeYg2JtAFFMWtKdG2BSFgqUcPVwTt");
+/// Pump PDA `["global_volume_accumulator"]`.
+pub const PUMP_GLOBAL_VOLUME_ACCUMULATOR: Key = key("Hq2wp8uJ9jCPsYgNHex8RtqdvMPfVGoYwjvF1ATiwn2Y");
+
+/// Mainnet tip accounts of the Jito block engine.
+///
+/// Source: jito-docs `lowlatencytxnsend.md` at b5ef793; mev-protos `json_rpc/http.md` lists an older set.
+pub const JITO_TIP_ACCOUNTS: [Key; 8] = [
+    key("96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5"),
+    key("HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe"),
+    key("Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY"),
+    key("ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49"),
+    key("DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh"),
+    key("ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt"),
+    key("DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL"),
+    key("3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT"),
+];
+
+/// Protocol fee recipients of ordinary coins (`Global.fee_recipient` and `Global.fee_recipients`), needed by
+/// v2 only. Mayhem coins use another list.
+///
+/// Source: independent clients that agree on these eight (the official list is in pump-public-docs
+/// `docs/FEE_RECIPIENTS.md`). `Global` on the chain has the last word: an operator can override the list.
+pub const PUMP_FEE_RECIPIENTS: [Key; 8] = [
+    key("62qc2CNXwrYqQScmEdiZFFAnJR262PxWEuNQtxfafNgV"),
+    key("7VtfL8fvgNfhz17qKRMjzQEXgbdpnHHHQRh54R9jP2RJ"),
+    key("7hTckgnGnLQR6sdH7YkqFTAA7VwTfYFaZ6EhEsU3saCX"),
+    key("9rPYyANsfQZw3DnDmKE3YCQF5E8oD89UXoHn9JFEhJUz"),
+    key("AVmoTthdrX6tKt4nDjco2D775W2YK3sDhxPcMmzUAmTY"),
+    key("CebN5WGQ4jvEPvsVU4EoHEpgzq1VV7AbicfhtW4xC9iM"),
+    key("FWsW1xNtWscwNmKv6wVsU1iTzRN6wmmk3MjxRP5tT7hz"),
+    key("G5UZAVbAf46s7cKWoyKu8kYTip9DGTpbLZ2qa9Aq69dP"),
+];
+
+/// Buyback fee recipients (`Global.buyback_fee_recipients`): every v2 and v3 trade names one of them.
+///
+/// Source: as for [`PUMP_FEE_RECIPIENTS`]; one public client has the two lists swapped.
+pub const PUMP_BUYBACK_FEE_RECIPIENTS: [Key; 8] = [
+    key("5YxQFdt3Tr9zJLvkFccqXVUwhdTWJQc1fFg2YPbxvxeD"),
+    key("9M4giFFMxmFGXtc3feFzRai56WbBqehoSeRE5GK7gf7"),
+    key("GXPFM2caqTtQYC2cJ5yJRi9VDkpsYZXzYdwYpGnLmtDL"),
+    key("3BpXnfJaUTiwXnJNe7Ej1rcbzqTTQUvLShZaWazebsVR"),
+    key("5cjcW9wExnJJiqgLjq7DEG75Pm6JBgE1hNv4B2vHXUW6"),
+    key("EHAAiTxcdDwQ3U4bU6YcMsQGaekdzLS3B5SmYo46kJtL"),
+    key("5eHhjP8JaYkz83CWwvGU2uMUXefd3AazWGx4gpcuEEYD"),
+    key("A7hAgCzFw14fejgCp387JUJRMNyz4j89JKnhtKU8piqW"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pda::find_program_address;
+
+    #[test]
+    fn the_system_program_is_all_ones() {
+        assert_eq!(key("11111111111111111111111111111111"), SYSTEM_PROGRAM);
+    }
+
+    #[test]
+    fn derived_addresses_follow_from_their_seeds() {
+        let derive = |seeds: &[&[u8]], program| {
+            find_program_address(seeds, program).map(|(address, _)| address)
+        };
+        assert_eq!(derive(&[b"global"], &PUMP_PROGRAM), Some(PUMP_GLOBAL));
+        assert_eq!(
+            derive(&[b"__event_authority"], &PUMP_PROGRAM),
+            Some(PUMP_EVENT_AUTHORITY)
+        );
+        assert_eq!(
+            derive(&[b"global_volume_accumulator"], &PUMP_PROGRAM),
+            Some(PUMP_GLOBAL_VOLUME_ACCUMULATOR)
+        );
+        assert_eq!(
+            derive(&[b"fee_config", &PUMP_PROGRAM], &PUMP_FEE_PROGRAM),
+            Some(PUMP_FEE_CONFIG)
+        );
+    }
+
+    #[test]
+    fn the_lists_hold_no_address_twice() {
+        let mut all = [
+            JITO_TIP_ACCOUNTS,
+            PUMP_FEE_RECIPIENTS,
+            PUMP_BUYBACK_FEE_RECIPIENTS,
+        ]
+        .concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 24);
+    }
+}

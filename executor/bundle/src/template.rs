@@ -1,0 +1,764 @@
+//! Transactions compiled once, patched per intent.
+//!
+//! A [`Template`] is the bytes of a whole transaction with holes: account keys that depend on the coin, on
+//! the rotation of recipients or on the tip account, three amounts, the blockhash and the signature.
+//! [`Template::render`] copies the bytes and fills the holes; nothing is laid out again. Account lookup
+//! tables are never used.
+//!
+//! ```text
+//! v0: 1 | signature 64 | 0x80 | header 3 | n | keys 32n | blockhash 32 | m | instructions | 0
+//! v1: 0x81 | header 3 | mask u32 | blockhash 32 | m u8 | n u8 | keys 32n | config values
+//!          | m x (program u8, accounts u8, data u16) | m x (account indices, data) | signature 64
+//! ```
+//! A key stands once in the key table, with the union of its uses' rights, ordered writable signers (payer
+//! first), readonly signers, writable, readonly. Since positions are fixed before the patched keys are
+//! known, a patched key that equals another key of the table would load one account twice:
+//! [`Template::render`] refuses it.
+//!
+//! Source: solana-message 4.4.1 `compiled_keys.rs` (ordering, merged rights), `versions/v1/message.rs`
+//! (v1 layout); SIMD-0385.
+
+use market::Key;
+use shred_wire::txn::{
+    KEY_LEN, LEGACY_AND_V0_LEN_MAX, SIGNATURE_LEN, V1_INSTRUCTION_COUNT_MAX, V1_KEY_COUNT_MAX,
+    V1_LEN_MAX,
+};
+
+use crate::address::COMPUTE_BUDGET_PROGRAM;
+
+/// Most account keys a template may name: v1's limit; v0 has no smaller one that matters here.
+pub const KEY_COUNT_MAX: usize = V1_KEY_COUNT_MAX;
+/// Most instructions of one template: v1's limit.
+pub const INSTRUCTION_COUNT_MAX: usize = V1_INSTRUCTION_COUNT_MAX;
+/// Version byte of a v0 message.
+const V0_PREFIX: u8 = 0x80;
+/// Version byte of a v1 transaction.
+const V1_PREFIX: u8 = 0x81;
+/// v1 config mask: priority fee (bits 0 and 1), compute unit limit (2), loaded accounts data size (3).
+/// The heap (4) stays unset, which means 32 KiB; an unset limit or size would mean zero.
+const V1_CONFIG_MASK: u32 = 0b1111;
+
+/// Wire version of a template. Legacy transactions are not built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum WireVersion {
+    /// v0 without lookup tables, at most [`LEGACY_AND_V0_LEN_MAX`] bytes; compute budget by instructions.
+    #[default]
+    V0,
+    /// v1 (SIMD-0385), at most [`V1_LEN_MAX`] bytes; compute budget in the config values.
+    V1,
+}
+
+/// An account key known only when the intent is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum KeyField {
+    /// Mint of the coin.
+    BaseMint,
+    /// The coin's curve.
+    BondingCurve,
+    /// The curve's token account for the coin.
+    CurveBaseAccount,
+    /// The curve's token account for the quote.
+    CurveQuoteAccount,
+    /// Our token account for the coin.
+    UserBaseAccount,
+    /// Protocol fee recipient (v2).
+    FeeRecipient,
+    /// The protocol fee recipient's quote account (v2).
+    FeeRecipientQuoteAccount,
+    /// Buyback fee recipient.
+    BuybackRecipient,
+    /// The buyback fee recipient's quote account (v2).
+    BuybackRecipientQuoteAccount,
+    /// Fee vault of the coin's creator (v2).
+    CreatorVault,
+    /// The vault's quote account (v2).
+    CreatorVaultQuoteAccount,
+    /// The coin's fee-sharing configuration (v2).
+    SharingConfig,
+    /// The tip account.
+    TipAccount,
+}
+
+/// Number of [`KeyField`]s.
+pub const KEY_FIELD_COUNT: usize = 13;
+
+/// A little-endian `u64` known only when the intent is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum ValueField {
+    /// What we give: lamports when buying, raw tokens when selling.
+    AmountIn,
+    /// The least we accept: raw tokens when buying, lamports when selling.
+    AmountOutMin,
+    /// Tip, lamports.
+    TipLamports,
+}
+
+/// Number of [`ValueField`]s.
+pub const VALUE_FIELD_COUNT: usize = 3;
+
+/// What fills the holes of a template. Fields a template has no hole for are not read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patch {
+    keys: [Key; KEY_FIELD_COUNT],
+    values: [u64; VALUE_FIELD_COUNT],
+}
+
+impl Patch {
+    /// Sets one key.
+    #[inline]
+    pub fn set_key(&mut self, field: KeyField, key: Key) {
+        self.keys[field as usize] = key;
+    }
+
+    /// The key set for `field`; zeros when none was.
+    #[inline]
+    #[must_use]
+    pub const fn key(&self, field: KeyField) -> Key {
+        self.keys[field as usize]
+    }
+
+    /// Sets one amount.
+    #[inline]
+    pub fn set_value(&mut self, field: ValueField, value: u64) {
+        self.values[field as usize] = value;
+    }
+}
+
+/// A patched key equals another key of the table: the transaction would name one account twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aliased;
+
+/// Where an instruction's account key comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// The same in every transaction.
+    Fixed(Key),
+    /// Filled in by [`Template::render`].
+    Patched(KeyField),
+}
+
+/// One account of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountSpec {
+    /// Which account.
+    pub key: KeySource,
+    /// Must have signed.
+    pub signer: bool,
+    /// May be written.
+    pub writable: bool,
+}
+
+impl AccountSpec {
+    /// An account that is only read.
+    #[must_use]
+    pub const fn readonly(key: KeySource) -> Self {
+        Self {
+            key,
+            signer: false,
+            writable: false,
+        }
+    }
+
+    /// An account that may be written.
+    #[must_use]
+    pub const fn writable(key: KeySource) -> Self {
+        Self {
+            key,
+            signer: false,
+            writable: true,
+        }
+    }
+
+    /// A signing account that may be written: a payer.
+    #[must_use]
+    pub const fn payer(key: KeySource) -> Self {
+        Self {
+            key,
+            signer: true,
+            writable: true,
+        }
+    }
+}
+
+/// One instruction with its holes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstructionSpec {
+    /// The program.
+    pub program: Key,
+    /// Its accounts, in the program's order.
+    pub accounts: Vec<AccountSpec>,
+    /// Its data; the bytes under a hole are zero.
+    pub data: Vec<u8>,
+    /// Holes in `data`: which amount, at which offset.
+    pub values: Vec<(ValueField, usize)>,
+}
+
+/// Compute budget of a transaction: instructions in v0, config values in v1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ComputeBudget {
+    /// Compute units the transaction may use. Block engines rank by tip per unit asked for.
+    pub unit_limit: u32,
+    /// Price of a unit in millionths of a lamport. In v1 the product, rounded up, is the priority fee.
+    pub unit_price_micro_lamports: u64,
+    /// Most bytes of accounts the transaction may load, programs included.
+    pub loaded_accounts_data_size_limit: u32,
+}
+
+impl ComputeBudget {
+    /// The priority fee these terms cost, lamports, rounded up; the largest amount when it does not fit.
+    ///
+    /// Source: agave `compute-budget` prioritization fee (`price * limit`, ceiling of a millionth).
+    #[must_use]
+    pub fn priority_fee_lamports(&self) -> u64 {
+        let micro = u128::from(self.unit_price_micro_lamports) * u128::from(self.unit_limit);
+        u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// The three instructions of v0. Source: solana-compute-budget-interface 3 (borsh tags 2, 3, 4).
+    fn instructions(&self) -> [InstructionSpec; 3] {
+        let of = |tag: u8, value: &[u8]| InstructionSpec {
+            program: COMPUTE_BUDGET_PROGRAM,
+            accounts: Vec::new(),
+            data: [&[tag], value].concat(),
+            values: Vec::new(),
+        };
+        [
+            of(2, &self.unit_limit.to_le_bytes()),
+            of(3, &self.unit_price_micro_lamports.to_le_bytes()),
+            of(4, &self.loaded_accounts_data_size_limit.to_le_bytes()),
+        ]
+    }
+}
+
+/// Why a template cannot be compiled. Raised at start, never while trading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// More keys than one transaction may name.
+    #[error("{0} account keys, at most {KEY_COUNT_MAX}")]
+    TooManyKeys(usize),
+    /// More instructions than one transaction may carry.
+    #[error("{0} instructions, at most {INSTRUCTION_COUNT_MAX}")]
+    TooManyInstructions(usize),
+    /// An account besides the payer would have to sign, or a patched key would.
+    #[error("only the payer signs a template")]
+    ForeignSigner,
+    /// An instruction names too many accounts, carries too much data, or has a hole outside its data.
+    #[error("instruction {0} does not fit its wire fields")]
+    InstructionTooLong(usize),
+    /// The transaction is longer than its version allows.
+    #[error("{len} bytes, at most {max}")]
+    TooLong {
+        /// Compiled length.
+        len: usize,
+        /// What the version allows.
+        max: usize,
+    },
+}
+
+/// A compiled transaction with holes. Immutable; allocates only when compiled.
+#[derive(Debug)]
+pub struct Template {
+    version: WireVersion,
+    bytes: Box<[u8]>,
+    keys_at: usize,
+    key_count: usize,
+    blockhash_at: usize,
+    signature_at: usize,
+    message: core::ops::Range<usize>,
+    key_holes: Box<[(KeyField, usize)]>,
+    value_holes: Box<[(ValueField, usize)]>,
+}
+
+impl Template {
+    /// Lays out one transaction paid and signed by `payer`.
+    ///
+    /// v0 gets the compute budget as its first three instructions, v1 as config values.
+    ///
+    /// # Errors
+    /// [`CompileError`] when the result would not be a valid transaction of `version`.
+    pub fn compile(
+        version: WireVersion,
+        payer: &Key,
+        budget: &ComputeBudget,
+        instructions: &[InstructionSpec],
+    ) -> Result<Self, CompileError> {
+        let mut all = match version {
+            WireVersion::V0 => budget.instructions().to_vec(),
+            WireVersion::V1 => Vec::new(),
+        };
+        all.extend_from_slice(instructions);
+        if all.len() > INSTRUCTION_COUNT_MAX {
+            return Err(CompileError::TooManyInstructions(all.len()));
+        }
+        let table = KeyTable::collect(payer, &all)?;
+        let mut layout = Layout::default();
+        match version {
+            WireVersion::V0 => layout.write_v0(&table, &all)?,
+            WireVersion::V1 => layout.write_v1(&table, &all, budget)?,
+        }
+        layout.finish(version, &table)
+    }
+
+    /// Length of the transaction, bytes.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a transaction is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Wire version of the bytes.
+    #[inline]
+    #[must_use]
+    pub const fn version(&self) -> WireVersion {
+        self.version
+    }
+
+    /// Where in the bytes the signed message stands.
+    #[inline]
+    #[must_use]
+    pub fn message(&self) -> core::ops::Range<usize> {
+        self.message.clone()
+    }
+
+    /// Where in the bytes the signature stands; zero after [`Template::render`].
+    #[inline]
+    #[must_use]
+    pub const fn signature_range(&self) -> core::ops::Range<usize> {
+        self.signature_at..self.signature_at + SIGNATURE_LEN
+    }
+
+    /// Whether `key` is one of the keys that are the same in every transaction of this template.
+    #[must_use]
+    pub fn names_fixed_key(&self, key: &Key) -> bool {
+        let patched = |index: usize| self.key_holes.iter().any(|&(_, hole)| hole == index);
+        key_table(&self.bytes, self.keys_at, self.key_count)
+            .iter()
+            .enumerate()
+            .any(|(index, fixed)| fixed == key && !patched(index))
+    }
+
+    /// Writes the unsigned transaction of `patch` and `blockhash` into `out`, [`Template::len`] bytes.
+    ///
+    /// Cost: one copy of the bytes, one comparison of a word per patched key and key. Does not allocate.
+    ///
+    /// # Errors
+    /// [`Aliased`] when a patched key equals another key of the table; `out` then holds an unusable draft.
+    ///
+    /// # Panics
+    /// When `out` is not exactly [`Template::len`] bytes long.
+    #[inline]
+    pub fn render(
+        &self,
+        patch: &Patch,
+        blockhash: &[u8; 32],
+        out: &mut [u8],
+    ) -> Result<(), Aliased> {
+        let Self {
+            bytes,
+            keys_at,
+            key_count,
+            blockhash_at,
+            key_holes,
+            value_holes,
+            ..
+        } = self;
+        out.copy_from_slice(bytes);
+        for &(field, index) in key_holes {
+            let at = keys_at + index * KEY_LEN;
+            out[at..at + KEY_LEN].copy_from_slice(&patch.keys[field as usize]);
+        }
+        for &(field, at) in value_holes {
+            out[at..at + 8].copy_from_slice(&patch.values[field as usize].to_le_bytes());
+        }
+        out[*blockhash_at..blockhash_at + 32].copy_from_slice(blockhash);
+        let keys = key_table(out, *keys_at, *key_count);
+        if key_holes
+            .iter()
+            .any(|&(_, index)| occurs_twice(keys, index))
+        {
+            return Err(Aliased);
+        }
+        Ok(())
+    }
+}
+
+fn key_table(bytes: &[u8], at: usize, count: usize) -> &[Key] {
+    bytes[at..at + count * KEY_LEN].as_chunks().0
+}
+
+/// Whether the key at `index` stands in the table a second time.
+#[inline]
+fn occurs_twice(keys: &[Key], index: usize) -> bool {
+    // Counting without a branch keeps the scan in vector registers; only a shared word looks closer.
+    let word = first_word(&keys[index]);
+    let same_word = keys
+        .iter()
+        .filter(|other| first_word(other) == word)
+        .count();
+    same_word != 1 && keys.iter().filter(|other| **other == keys[index]).count() != 1
+}
+
+#[inline]
+fn first_word(key: &Key) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&key[..8]);
+    u64::from_le_bytes(word)
+}
+
+/// The key table of one transaction: what each position holds and with which rights.
+struct KeyTable {
+    entries: Vec<AccountSpec>,
+}
+
+impl KeyTable {
+    /// Gathers every key once, joins the rights of its uses and orders the classes.
+    fn collect(payer: &Key, instructions: &[InstructionSpec]) -> Result<Self, CompileError> {
+        let mut table = Self {
+            entries: vec![AccountSpec::payer(KeySource::Fixed(*payer))],
+        };
+        for instruction in instructions {
+            for account in &instruction.accounts {
+                table.join(*account);
+            }
+            table.join(AccountSpec::readonly(KeySource::Fixed(instruction.program)));
+        }
+        if table.entries.len() > KEY_COUNT_MAX {
+            return Err(CompileError::TooManyKeys(table.entries.len()));
+        }
+        if table.entries.iter().skip(1).any(|entry| entry.signer) {
+            return Err(CompileError::ForeignSigner);
+        }
+        // Stable: the payer stays first, and equal inputs give equal bytes.
+        table
+            .entries
+            .sort_by_key(|entry| match (entry.signer, entry.writable) {
+                (true, true) => 0,
+                (true, false) => 1,
+                (false, true) => 2,
+                (false, false) => 3,
+            });
+        Ok(table)
+    }
+
+    fn join(&mut self, account: AccountSpec) {
+        match self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.key == account.key)
+        {
+            Some(entry) => {
+                entry.signer |= account.signer;
+                entry.writable |= account.writable;
+            }
+            None => self.entries.push(account),
+        }
+    }
+
+    fn index_of(&self, key: KeySource) -> u8 {
+        let index = self.entries.iter().position(|entry| entry.key == key);
+        index.expect("every key of every instruction was collected") as u8
+    }
+
+    fn count_of(&self, wanted: impl Fn(&AccountSpec) -> bool) -> u8 {
+        self.entries.iter().filter(|entry| wanted(entry)).count() as u8
+    }
+
+    /// Required signatures, readonly signed, readonly unsigned.
+    fn header(&self) -> [u8; 3] {
+        [
+            self.count_of(|entry| entry.signer),
+            self.count_of(|entry| entry.signer && !entry.writable),
+            self.count_of(|entry| !entry.signer && !entry.writable),
+        ]
+    }
+}
+
+/// A transaction while it is laid out.
+#[derive(Default)]
+struct Layout {
+    bytes: Vec<u8>,
+    keys_at: usize,
+    blockhash_at: usize,
+    signature_at: usize,
+    message_at: usize,
+    message_end: usize,
+    value_holes: Vec<(ValueField, usize)>,
+}
+
+impl Layout {
+    fn write_v0(
+        &mut self,
+        table: &KeyTable,
+        instructions: &[InstructionSpec],
+    ) -> Result<(), CompileError> {
+        self.bytes.push(1);
+        self.signature_at = self.reserve(SIGNATURE_LEN);
+        self.message_at = self.bytes.len();
+        self.bytes.push(V0_PREFIX);
+        self.bytes.extend(table.header());
+        self.push_count(table.entries.len());
+        self.push_keys(table);
+        self.blockhash_at = self.reserve(32);
+        self.push_count(instructions.len());
+        for (number, instruction) in instructions.iter().enumerate() {
+            self.bytes
+                .push(table.index_of(KeySource::Fixed(instruction.program)));
+            self.push_short(instruction.accounts.len(), number)?;
+            self.push_indices(table, instruction);
+            self.push_short(instruction.data.len(), number)?;
+            self.push_data(instruction, number)?;
+        }
+        // No address lookup tables.
+        self.bytes.push(0);
+        self.message_end = self.bytes.len();
+        Ok(())
+    }
+
+    fn write_v1(
+        &mut self,
+        table: &KeyTable,
+        instructions: &[InstructionSpec],
+        budget: &ComputeBudget,
+    ) -> Result<(), CompileError> {
+        self.message_at = 0;
+        self.bytes.push(V1_PREFIX);
+        self.bytes.extend(table.header());
+        self.bytes.extend(V1_CONFIG_MASK.to_le_bytes());
+        self.blockhash_at = self.reserve(32);
+        self.push_count(instructions.len());
+        self.push_count(table.entries.len());
+        self.push_keys(table);
+        self.bytes
+            .extend(budget.priority_fee_lamports().to_le_bytes());
+        self.bytes.extend(budget.unit_limit.to_le_bytes());
+        self.bytes
+            .extend(budget.loaded_accounts_data_size_limit.to_le_bytes());
+        for (number, instruction) in instructions.iter().enumerate() {
+            let too_long = CompileError::InstructionTooLong(number);
+            let accounts = u8::try_from(instruction.accounts.len()).map_err(|_| too_long)?;
+            let data_len = u16::try_from(instruction.data.len()).map_err(|_| too_long)?;
+            self.bytes
+                .push(table.index_of(KeySource::Fixed(instruction.program)));
+            self.bytes.push(accounts);
+            self.bytes.extend(data_len.to_le_bytes());
+        }
+        for (number, instruction) in instructions.iter().enumerate() {
+            self.push_indices(table, instruction);
+            self.push_data(instruction, number)?;
+        }
+        self.message_end = self.bytes.len();
+        self.signature_at = self.reserve(SIGNATURE_LEN);
+        Ok(())
+    }
+
+    fn finish(self, version: WireVersion, table: &KeyTable) -> Result<Template, CompileError> {
+        let max = match version {
+            WireVersion::V0 => LEGACY_AND_V0_LEN_MAX,
+            WireVersion::V1 => V1_LEN_MAX,
+        };
+        if self.bytes.len() > max {
+            return Err(CompileError::TooLong {
+                len: self.bytes.len(),
+                max,
+            });
+        }
+        let key_holes = table
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| match entry.key {
+                KeySource::Patched(field) => Some((field, index)),
+                KeySource::Fixed(_) => None,
+            });
+        Ok(Template {
+            version,
+            key_count: table.entries.len(),
+            key_holes: key_holes.collect(),
+            keys_at: self.keys_at,
+            blockhash_at: self.blockhash_at,
+            signature_at: self.signature_at,
+            message: self.message_at..self.message_end,
+            value_holes: self.value_holes.into(),
+            bytes: self.bytes.into(),
+        })
+    }
+
+    /// Appends `len` zero bytes and returns where they start.
+    fn reserve(&mut self, len: usize) -> usize {
+        let at = self.bytes.len();
+        self.bytes.resize(at + len, 0);
+        at
+    }
+
+    /// One byte on both wires: counts are bounded far below 128.
+    fn push_count(&mut self, count: usize) {
+        debug_assert!(count < 0x80);
+        self.bytes.push(count as u8);
+    }
+
+    /// A compact-u16 of one byte. No instruction this crate builds needs a second.
+    fn push_short(&mut self, len: usize, number: usize) -> Result<(), CompileError> {
+        if len >= 0x80 {
+            return Err(CompileError::InstructionTooLong(number));
+        }
+        self.bytes.push(len as u8);
+        Ok(())
+    }
+
+    fn push_keys(&mut self, table: &KeyTable) {
+        self.keys_at = self.bytes.len();
+        for entry in &table.entries {
+            match entry.key {
+                KeySource::Fixed(key) => self.bytes.extend(key),
+                KeySource::Patched(_) => self.bytes.extend([0; KEY_LEN]),
+            }
+        }
+    }
+
+    fn push_indices(&mut self, table: &KeyTable, instruction: &InstructionSpec) {
+        self.bytes.extend(
+            instruction
+                .accounts
+                .iter()
+                .map(|account| table.index_of(account.key)),
+        );
+    }
+
+    fn push_data(
+        &mut self,
+        instruction: &InstructionSpec,
+        number: usize,
+    ) -> Result<(), CompileError> {
+        for &(field, offset) in &instruction.values {
+            if offset + 8 > instruction.data.len() {
+                return Err(CompileError::InstructionTooLong(number));
+            }
+            self.value_holes.push((field, self.bytes.len() + offset));
+        }
+        self.bytes.extend(&instruction.data);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const PAYER: Key = [1; 32];
+    const PROGRAM: Key = [2; 32];
+    const BUDGET: ComputeBudget = ComputeBudget {
+        unit_limit: 150_000,
+        unit_price_micro_lamports: 7,
+        loaded_accounts_data_size_limit: 65_536,
+    };
+
+    fn spec(accounts: Vec<AccountSpec>) -> InstructionSpec {
+        InstructionSpec {
+            program: PROGRAM,
+            accounts,
+            data: vec![9; 16],
+            values: vec![(ValueField::AmountIn, 8)],
+        }
+    }
+
+    fn mint() -> KeySource {
+        KeySource::Patched(KeyField::BaseMint)
+    }
+
+    #[test]
+    fn a_key_used_twice_stands_once_with_the_union_of_rights() {
+        let accounts = vec![AccountSpec::readonly(mint()), AccountSpec::writable(mint())];
+        let template =
+            Template::compile(WireVersion::V1, &PAYER, &BUDGET, &[spec(accounts)]).unwrap();
+        assert_eq!(template.key_count, 3);
+        assert_eq!(template.key_holes.as_ref(), &[(KeyField::BaseMint, 1)]);
+        // One required signature, no readonly signer, one readonly key: the program.
+        assert_eq!(template.bytes[1..4], [1, 0, 1]);
+    }
+
+    #[test]
+    fn a_patched_key_that_repeats_another_is_refused() {
+        let accounts = vec![
+            AccountSpec::writable(mint()),
+            AccountSpec::writable(KeySource::Patched(KeyField::BondingCurve)),
+        ];
+        for version in [WireVersion::V0, WireVersion::V1] {
+            let template =
+                Template::compile(version, &PAYER, &BUDGET, &[spec(accounts.clone())]).unwrap();
+            let mut out = vec![0; template.len()];
+            let mut render = |mint: Key, curve: Key| {
+                let mut patch = Patch::default();
+                patch.set_key(KeyField::BaseMint, mint);
+                patch.set_key(KeyField::BondingCurve, curve);
+                template.render(&patch, &[3; 32], &mut out)
+            };
+            assert_eq!(render([4; 32], [5; 32]), Ok(()));
+            assert_eq!(render([4; 32], [4; 32]), Err(Aliased), "two patched keys");
+            assert_eq!(render(PAYER, [5; 32]), Err(Aliased), "the payer");
+            assert_eq!(render([4; 32], PROGRAM), Err(Aliased), "the program");
+        }
+    }
+
+    #[test]
+    fn only_the_payer_signs() {
+        let foreign = AccountSpec {
+            key: mint(),
+            signer: true,
+            writable: false,
+        };
+        let result = Template::compile(WireVersion::V0, &PAYER, &BUDGET, &[spec(vec![foreign])]);
+        assert_eq!(result.unwrap_err(), CompileError::ForeignSigner);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_compiled() {
+        let compile = |version, specs: &[InstructionSpec]| {
+            Template::compile(version, &PAYER, &BUDGET, specs).unwrap_err()
+        };
+        let key = |n: u8| AccountSpec::readonly(KeySource::Fixed([n; 32]));
+        let many = spec((10..80).map(key).collect());
+        assert_eq!(
+            compile(WireVersion::V1, &[many]),
+            CompileError::TooManyKeys(72)
+        );
+        let wide = spec((10..60).map(key).collect());
+        assert_eq!(
+            compile(WireVersion::V0, &[wide]),
+            CompileError::TooLong {
+                len: 1_897,
+                max: LEGACY_AND_V0_LEN_MAX
+            }
+        );
+        assert_eq!(
+            compile(WireVersion::V0, &vec![spec(vec![]); 62]),
+            CompileError::TooManyInstructions(65)
+        );
+        let mut outside = spec(vec![]);
+        outside.values = vec![(ValueField::AmountIn, 9)];
+        assert_eq!(
+            compile(WireVersion::V1, &[outside]),
+            CompileError::InstructionTooLong(0)
+        );
+    }
+
+    #[test]
+    fn the_priority_fee_rounds_up() {
+        assert_eq!(BUDGET.priority_fee_lamports(), 2);
+        let free = ComputeBudget {
+            unit_price_micro_lamports: 0,
+            ..BUDGET
+        };
+        assert_eq!(free.priority_fee_lamports(), 0);
+        let dear = ComputeBudget {
+            unit_price_micro_lamports: u64::MAX,
+            unit_limit: u32::MAX,
+            ..BUDGET
+        };
+        assert_eq!(dear.priority_fee_lamports(), u64::MAX);
+    }
+}

@@ -1,0 +1,529 @@
+//! Signals of the brain that wait for their event. Each fires at most once.
+//!
+//! The bridge has checked who asks, session, sequence and age; here a signal can only wait, be vetoed, expire
+//! or meet its event. Age is checked again at that moment, because time in the ring and in the table counts.
+
+use brain_wire::{ArmedSignal, Side, SignalFlags};
+use market::{Bps, Lamports, Mint};
+use shred_wire::{Nanos, Slot};
+
+use crate::recent::Recent;
+
+/// What it takes for a signal to become an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignalPolicy {
+    /// One signal is enough.
+    Single,
+    /// Two, of different families, evidence and independent sources, for the same coin and side, with events
+    /// no further apart than this. Neither alone does anything.
+    Collision {
+        /// Longest distance between the two evidence times.
+        window: Nanos,
+    },
+}
+
+/// Why a signal was not armed. One byte, counted; append, never reorder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum ArmReject {
+    /// Marked as a test: it is counted and does nothing.
+    Test,
+    /// Its time is over.
+    Expired,
+    /// Its evidence is too many slots old.
+    StaleSlot,
+    /// Its id was seen before.
+    Duplicate,
+    /// Too many wait already.
+    TableFull,
+}
+
+impl ArmReject {
+    /// How many reasons there are.
+    pub const COUNT: usize = 5;
+
+    /// Names for metrics, indexed by the discriminant.
+    #[must_use]
+    pub const fn names() -> [&'static str; Self::COUNT] {
+        ["test", "expired", "stale_slot", "duplicate", "table_full"]
+    }
+}
+
+/// A signal ready to meet its event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Order {
+    pub(crate) index: usize,
+    pub(crate) signal_id: u64,
+    pub(crate) max_notional: Lamports,
+    pub(crate) max_slippage: Bps,
+}
+
+/// Which coin an event is about, as signals name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Occasion {
+    /// An event of this coin.
+    Coin(Mint),
+    /// A launch that passed the strategy's filters.
+    Launch(Mint),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    signal: ArmedSignal,
+    ready: bool,
+    /// Position in order of arming: the oldest fires first.
+    ordinal: u64,
+}
+
+/// A fixed number of waiting signals.
+#[derive(Debug)]
+pub(crate) struct ArmedTable {
+    items: Box<[Option<Item>]>,
+    count: usize,
+    seen: Recent<u64>,
+    policy: SignalPolicy,
+    dependent_sources: Box<[(u16, u16)]>,
+    slots_max: u64,
+    next_ordinal: u64,
+    expired: u64,
+}
+
+/// Signal ids remembered against repeats; the bridge remembers more of them.
+const SEEN_LEN: usize = 1_024;
+
+impl ArmedTable {
+    pub(crate) fn new(
+        capacity: usize,
+        policy: SignalPolicy,
+        dependent_sources: &[(u16, u16)],
+        slots_max: u64,
+    ) -> Self {
+        Self {
+            items: vec![None; capacity].into_boxed_slice(),
+            count: 0,
+            seen: Recent::new(SEEN_LEN),
+            policy,
+            dependent_sources: dependent_sources.into(),
+            slots_max,
+            next_ordinal: 0,
+            expired: 0,
+        }
+    }
+
+    /// Arms `signal`, or says why not. Under [`SignalPolicy::Collision`] a signal waits for its partner first,
+    /// and whichever of the two comes second completes the pair.
+    pub(crate) fn arm(
+        &mut self,
+        signal: &ArmedSignal,
+        now: Nanos,
+        slot: Slot,
+    ) -> Result<(), ArmReject> {
+        if signal.signal.flags.contains(SignalFlags::TEST) {
+            return Err(ArmReject::Test);
+        }
+        if !signal.is_live_realtime(now.0) {
+            return Err(ArmReject::Expired);
+        }
+        if self.is_stale(signal, slot) {
+            return Err(ArmReject::StaleSlot);
+        }
+        if self
+            .seen
+            .iter()
+            .any(|seen| *seen == signal.signal.signal_id)
+        {
+            return Err(ArmReject::Duplicate);
+        }
+        self.sweep(now, slot);
+        self.accept(signal)?;
+        self.seen.push(signal.signal.signal_id);
+        Ok(())
+    }
+
+    /// The oldest live order for `occasion` on `side`. It stays until [`ArmedTable::fire`].
+    pub(crate) fn order(
+        &self,
+        occasion: Occasion,
+        side: Side,
+        now: Nanos,
+        slot: Slot,
+    ) -> Option<Order> {
+        if self.count == 0 {
+            return None;
+        }
+        let fits = |item: &Item| {
+            item.ready && item.signal.signal.side == side && meets(&item.signal, occasion)
+        };
+        let live =
+            |item: &Item| item.signal.is_live_realtime(now.0) && !self.is_stale(&item.signal, slot);
+        let candidates = self
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| Some((index, item.as_ref()?)));
+        let (index, item) = candidates
+            .filter(|(_, item)| fits(item) && live(item))
+            .min_by_key(|(_, item)| item.ordinal)?;
+        Some(Order {
+            index,
+            signal_id: item.signal.signal.signal_id,
+            max_notional: Lamports(item.signal.max_notional_lamports),
+            max_slippage: Bps(
+                u16::try_from(item.signal.signal.max_slippage_bps).unwrap_or(u16::MAX)
+            ),
+        })
+    }
+
+    /// Uses an order up.
+    pub(crate) fn fire(&mut self, order: &Order) {
+        if self.items[order.index].take().is_some() {
+            self.count -= 1;
+        }
+    }
+
+    /// Whether a live veto forbids entering the coin: its own, or one on launches when this is one.
+    pub(crate) fn vetoes(&self, occasion: Occasion, now: Nanos, slot: Slot) -> bool {
+        self.count > 0
+            && self.items.iter().flatten().any(|item| {
+                item.signal.signal.is_veto()
+                    && meets(&item.signal, occasion)
+                    && item.signal.is_live_realtime(now.0)
+                    && !self.is_stale(&item.signal, slot)
+            })
+    }
+
+    /// Forgets what can no longer fire. Cost: a scan of the table.
+    pub(crate) fn sweep(&mut self, now: Nanos, slot: Slot) {
+        if self.count == 0 {
+            return;
+        }
+        for index in 0..self.items.len() {
+            let Some(item) = &self.items[index] else {
+                continue;
+            };
+            if !item.signal.is_live_realtime(now.0) || self.is_stale(&item.signal, slot) {
+                self.items[index] = None;
+                self.count -= 1;
+                self.expired += 1;
+            }
+        }
+    }
+
+    pub(crate) const fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    fn accept(&mut self, signal: &ArmedSignal) -> Result<(), ArmReject> {
+        let SignalPolicy::Collision { window } = self.policy else {
+            return self.insert(*signal, true);
+        };
+        if signal.signal.is_veto() {
+            // Forbidding needs no second opinion.
+            return self.insert(*signal, true);
+        }
+        let dependent = &self.dependent_sources;
+        let mut waiting = self.items.iter_mut().flatten().filter(|item| !item.ready);
+        if let Some(partner) =
+            waiting.find(|item| collides(&item.signal, signal, window, dependent))
+        {
+            partner.signal = joined(&partner.signal, signal);
+            partner.ready = true;
+            return Ok(());
+        }
+        // Only a family's last word on a coin counts.
+        let mut waiting = self.items.iter_mut().flatten().filter(|item| !item.ready);
+        if let Some(earlier) = waiting.find(|item| same_question(&item.signal, signal)) {
+            if signal.signal.t_event_ns >= earlier.signal.signal.t_event_ns {
+                earlier.signal = *signal;
+            }
+            return Ok(());
+        }
+        self.insert(*signal, false)
+    }
+
+    fn insert(&mut self, signal: ArmedSignal, ready: bool) -> Result<(), ArmReject> {
+        let vacant = self
+            .items
+            .iter_mut()
+            .find(|item| item.is_none())
+            .ok_or(ArmReject::TableFull)?;
+        *vacant = Some(Item {
+            signal,
+            ready,
+            ordinal: self.next_ordinal,
+        });
+        self.next_ordinal += 1;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn is_stale(&self, signal: &ArmedSignal, slot: Slot) -> bool {
+        let as_of = signal.signal.as_of_slot;
+        self.slots_max > 0 && as_of > 0 && slot.0 > as_of.saturating_add(self.slots_max)
+    }
+}
+
+fn meets(signal: &ArmedSignal, occasion: Occasion) -> bool {
+    let named = |mint: Mint| signal.signal.mint == mint.0;
+    match occasion {
+        Occasion::Coin(mint) => named(mint),
+        Occasion::Launch(mint) => named(mint) || signal.signal.is_next_launch(),
+    }
+}
+
+/// Same coin, side and family: a later answer to the same question.
+fn same_question(one: &ArmedSignal, other: &ArmedSignal) -> bool {
+    let (one, other) = (&one.signal, &other.signal);
+    one.mint == other.mint && one.side == other.side && one.family == other.family
+}
+
+/// Whether two signals confirm each other. Symmetric.
+fn collides(
+    one: &ArmedSignal,
+    other: &ArmedSignal,
+    window: Nanos,
+    dependent: &[(u16, u16)],
+) -> bool {
+    let (one, other) = (&one.signal, &other.signal);
+    let sources = [
+        (one.source_id, other.source_id),
+        (other.source_id, one.source_id),
+    ];
+    one.mint == other.mint
+        && one.side == other.side
+        && one.family != other.family
+        && one.evidence_id != other.evidence_id
+        && one.source_id != other.source_id
+        && !dependent.iter().any(|pair| sources.contains(pair))
+        && one.t_event_ns.abs_diff(other.t_event_ns) <= window.0
+}
+
+/// The stricter of the two in everything, named after the lower id: the same whichever came first.
+fn joined(one: &ArmedSignal, other: &ArmedSignal) -> ArmedSignal {
+    let mut joined = if one.signal.signal_id <= other.signal.signal_id {
+        *one
+    } else {
+        *other
+    };
+    joined.max_notional_lamports = one.max_notional_lamports.min(other.max_notional_lamports);
+    joined.expires_realtime_ns = one.expires_realtime_ns.min(other.expires_realtime_ns);
+    joined.expires_monotonic_ns = one.expires_monotonic_ns.min(other.expires_monotonic_ns);
+    joined.signal.max_slippage_bps = one
+        .signal
+        .max_slippage_bps
+        .min(other.signal.max_slippage_bps);
+    joined.signal.as_of_slot = match (one.signal.as_of_slot, other.signal.as_of_slot) {
+        (0, known) | (known, 0) => known,
+        (one, other) => one.min(other),
+    };
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use brain_wire::{Family, Signal};
+
+    const MINT: Mint = Mint([9; 32]);
+    const NOW: Nanos = Nanos(1_000);
+    const COLLISION: SignalPolicy = SignalPolicy::Collision {
+        window: Nanos(5_000),
+    };
+
+    fn signal(signal_id: u64, family: Family) -> ArmedSignal {
+        let signal = Signal {
+            producer_id: 1,
+            session_epoch: 1,
+            seq: signal_id,
+            flags: SignalFlags(0),
+            t_event_ns: 500,
+            t_send_ns: 600,
+            ttl_us: 1,
+            source_id: signal_id as u16,
+            family,
+            side: Side::Buy,
+            as_of_slot: 10,
+            mint: MINT.0,
+            conviction_ppm: 1,
+            confidence_ppm: 1,
+            max_notional_lamports: 100 + signal_id,
+            max_slippage_bps: 50 + signal_id as u32,
+            expected_edge_bps: 0,
+            evidence_id: [signal_id as u8; 16],
+            signal_id,
+        };
+        ArmedSignal {
+            signal,
+            max_notional_lamports: signal.max_notional_lamports,
+            accepted_monotonic_ns: 0,
+            expires_monotonic_ns: 0,
+            expires_realtime_ns: 10_000,
+        }
+    }
+
+    fn table(policy: SignalPolicy) -> ArmedTable {
+        ArmedTable::new(4, policy, &[(3, 4)], 32)
+    }
+
+    fn order(table: &ArmedTable) -> Option<Order> {
+        table.order(Occasion::Coin(MINT), Side::Buy, NOW, Slot(10))
+    }
+
+    #[test]
+    fn what_cannot_fire_is_not_armed() {
+        let mut table = table(SignalPolicy::Single);
+        let mut arm = |change: fn(&mut ArmedSignal), slot: u64| {
+            let mut changed = signal(1, Family::Onchain);
+            change(&mut changed);
+            table.arm(&changed, NOW, Slot(slot))
+        };
+        assert_eq!(
+            arm(|signal| signal.signal.flags = SignalFlags::TEST, 10),
+            Err(ArmReject::Test)
+        );
+        assert_eq!(
+            arm(|signal| signal.expires_realtime_ns = NOW.0, 10),
+            Err(ArmReject::Expired)
+        );
+        assert_eq!(arm(|_| (), 43), Err(ArmReject::StaleSlot));
+        assert_eq!(arm(|signal| signal.signal.as_of_slot = 0, 43), Ok(()));
+        assert_eq!(arm(|_| (), 42), Err(ArmReject::Duplicate));
+        for id in 2..=4 {
+            assert_eq!(
+                table.arm(&signal(id, Family::Onchain), NOW, Slot(10)),
+                Ok(())
+            );
+        }
+        assert_eq!(
+            table.arm(&signal(5, Family::Onchain), NOW, Slot(10)),
+            Err(ArmReject::TableFull)
+        );
+        assert_eq!(
+            table.arm(&signal(5, Family::Onchain), NOW, Slot(10)),
+            Err(ArmReject::TableFull),
+            "not a repeat"
+        );
+        table.sweep(Nanos(10_000), Slot(10));
+        assert_eq!((table.count(), table.expired()), (0, 4));
+    }
+
+    #[test]
+    fn the_oldest_fires_first_and_once_and_age_is_checked_at_use() {
+        let mut table = table(SignalPolicy::Single);
+        for id in [7, 3] {
+            table
+                .arm(&signal(id, Family::Onchain), NOW, Slot(10))
+                .unwrap();
+        }
+        let first = order(&table).unwrap();
+        assert_eq!(first.signal_id, 7);
+        assert_eq!(
+            (first.max_notional, first.max_slippage),
+            (Lamports(107), Bps(57))
+        );
+        table.fire(&first);
+        table.fire(&first);
+        assert_eq!((order(&table).unwrap().signal_id, table.count()), (3, 1));
+        assert!(
+            table
+                .order(Occasion::Coin(MINT), Side::Buy, Nanos(9_999), Slot(42))
+                .is_some()
+        );
+        assert!(
+            table
+                .order(Occasion::Coin(MINT), Side::Buy, Nanos(10_000), Slot(42))
+                .is_none()
+        );
+        assert!(
+            table
+                .order(Occasion::Coin(MINT), Side::Buy, NOW, Slot(43))
+                .is_none()
+        );
+        assert!(
+            table
+                .order(Occasion::Coin(MINT), Side::Sell, NOW, Slot(10))
+                .is_none()
+        );
+        assert!(
+            table
+                .order(Occasion::Coin(Mint([8; 32])), Side::Buy, NOW, Slot(10))
+                .is_none()
+        );
+    }
+
+    /// Goal: the order of arrival decides nothing. Method: both orders of every pair of kinds.
+    #[test]
+    fn two_independent_families_collide_in_either_order_and_nothing_else_does() {
+        type Change = fn(&mut ArmedSignal);
+        let kinds: [(Change, bool); 8] = [
+            (|_| (), true),
+            (|signal| signal.signal.t_event_ns += 5_000, true),
+            (|signal| signal.signal.t_event_ns += 5_001, false),
+            (|signal| signal.signal.family = Family::Onchain, false),
+            (|signal| signal.signal.evidence_id = [1; 16], false),
+            (|signal| signal.signal.source_id = 1, false),
+            (|signal| signal.signal.side = Side::Sell, false),
+            (|signal| signal.signal.mint = [8; 32], false),
+        ];
+        for (change, fires) in kinds {
+            let one = signal(1, Family::Onchain);
+            let mut other = signal(2, Family::Social);
+            change(&mut other);
+            let outcome = |first: &ArmedSignal, second: &ArmedSignal| {
+                let mut table = table(COLLISION);
+                table.arm(first, NOW, Slot(10)).unwrap();
+                assert_eq!(order(&table), None, "one alone does nothing");
+                table.arm(second, NOW, Slot(10)).unwrap();
+                order(&table)
+            };
+            let orders = [outcome(&one, &other), outcome(&other, &one)];
+            assert_eq!(orders[0], orders[1]);
+            assert_eq!(orders[0].is_some(), fires);
+            if let Some(order) = orders[0] {
+                assert_eq!(
+                    (order.signal_id, order.max_notional, order.max_slippage),
+                    (1, Lamports(101), Bps(51))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sources_of_which_one_derives_from_the_other_are_one() {
+        for pair in [[3, 4], [4, 3]] {
+            let mut table = table(COLLISION);
+            table
+                .arm(&signal(pair[0], Family::Onchain), NOW, Slot(10))
+                .unwrap();
+            table
+                .arm(&signal(pair[1], Family::Social), NOW, Slot(10))
+                .unwrap();
+            assert_eq!(order(&table), None);
+        }
+    }
+
+    #[test]
+    fn a_veto_holds_for_its_coin_or_for_launches_and_needs_no_partner() {
+        let mut table = table(COLLISION);
+        let mut veto = signal(1, Family::Onchain);
+        (veto.signal.flags, veto.signal.side) = (SignalFlags::VETO, Side::None);
+        table.arm(&veto, NOW, Slot(10)).unwrap();
+        let mut on_launches = veto;
+        (on_launches.signal.signal_id, on_launches.signal.mint) = (2, [0; 32]);
+        let other = Mint([8; 32]);
+        assert!(
+            table.vetoes(Occasion::Coin(MINT), NOW, Slot(10))
+                && table.vetoes(Occasion::Launch(MINT), NOW, Slot(10))
+        );
+        assert!(!table.vetoes(Occasion::Launch(other), NOW, Slot(10)));
+        table.arm(&on_launches, NOW, Slot(10)).unwrap();
+        assert!(table.vetoes(Occasion::Launch(other), NOW, Slot(10)));
+        assert!(!table.vetoes(Occasion::Coin(other), NOW, Slot(10)));
+        assert!(!table.vetoes(Occasion::Launch(other), Nanos(10_000), Slot(10)));
+    }
+}

@@ -1,0 +1,88 @@
+//! What an engine counted. Plain numbers, copied out by whoever publishes them.
+
+use bundle::BuildReject;
+use market::DecodeReject;
+use strategy::Pass;
+
+use crate::armed::ArmReject;
+
+/// Totals since the engine was built. The curve table and the gate keep their own beside these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Transactions taken.
+    pub transaction_handled: u64,
+    /// Transactions passed over because their leader signature was not checked.
+    pub transaction_unverified_skipped: u64,
+    /// Transactions of a part of a block already given up.
+    pub transaction_retracted_skipped: u64,
+    /// Transactions of a slot with two versions.
+    pub transaction_contested_skipped: u64,
+    /// Launches decoded.
+    pub launch_decoded: u64,
+    /// Trades decoded.
+    pub trade_decoded: u64,
+    /// Trades whose coin sits behind a lookup table.
+    pub trade_unresolved: u64,
+    /// Pump instructions without an event, by [`DecodeReject`].
+    pub decode_rejected: [u64; DecodeReject::COUNT],
+    /// Occasions that led to nothing, by [`Pass`].
+    pub passed: [u64; Pass::COUNT],
+    /// Entries a veto forbade.
+    pub entry_vetoed: u64,
+    /// Intents offered to the gate.
+    pub intent_made: u64,
+    /// Approved intents without a usable blockhash.
+    pub blockhash_missing: u64,
+    /// Approved intents for which there was no room to remember them.
+    pub inflight_full: u64,
+    /// Approved intents the builder refused, by [`BuildReject`].
+    pub build_rejected: [u64; BuildReject::COUNT],
+    /// Bundles handed over.
+    pub bundle_handed: u64,
+    /// Bundles the ring had no room for.
+    pub bundle_refused: u64,
+    /// Entries of ours seen in the stream.
+    pub entry_included: u64,
+    /// Exits of ours seen in the stream.
+    pub exit_included: u64,
+    /// Own transactions included although the curve's arithmetic says they fail: booked at their limits.
+    pub fill_unpredicted: u64,
+    /// Own transactions on a lane without revert protection whose failure the arithmetic predicts.
+    pub own_failed: u64,
+    /// Own transactions that can no longer land.
+    pub own_expired: u64,
+    /// Exits not seen in time, so that another may be tried.
+    pub exit_lapsed: u64,
+    /// Own transactions a lane rejected.
+    pub own_rejected: u64,
+    /// Own transactions seen in the stream after they were given up.
+    pub own_included_late: u64,
+    /// Own inclusions undone by a retraction.
+    pub own_retracted: u64,
+    /// Late inclusions the gate had no room for: the engine halted.
+    pub adoption_failed: u64,
+    /// Positions opened in a coin whose curve is forgotten: only an operator can end them.
+    pub position_unpriced: u64,
+    /// Signals armed.
+    pub signal_armed: u64,
+    /// Signals not armed, by [`ArmReject`].
+    pub signal_rejected: [u64; ArmReject::COUNT],
+    /// Signals that became an intent.
+    pub signal_fired: u64,
+    /// Signals that died waiting.
+    pub signal_expired: u64,
+    /// Blocks taken.
+    pub block_handled: u64,
+    /// Retractions taken.
+    pub retract_handled: u64,
+    /// Equivocations taken.
+    pub equivocation_handled: u64,
+    /// Verdicts that transactions were forged.
+    pub verdict_forged: u64,
+    /// Lamports paid in entries, fees included, as modelled.
+    pub entry_cost: u64,
+    /// Lamports received in exits, as modelled.
+    pub exit_received: u64,
+    /// Lamports tipped by included transactions.
+    pub tip_paid: u64,
+}

@@ -1,0 +1,828 @@
+//! The path from a transaction to a bundle, and the account of what came of it.
+
+mod booking;
+
+use std::sync::Arc;
+
+use brain_wire::{ArmedSignal, Side as SignalSide};
+use bundle::{
+    BlockhashCell, BlockhashSource, BlockhashTracker, Builder, BundleCell, RecentBlockhash,
+};
+use market::{Applied, Curve, CurveTable, MarketEvent, Mint, Quote, Side, TableApply, decode};
+use risk::{Approved, Control, Gate, Limits, Reservation};
+use shred_resolve::{BlockEnd, Equivocation, ResolvedTxn, Retract, RetractReason, Sink, Verdict};
+use shred_wire::{Nanos, Slot};
+use strategy::{Entry, Intent, Origin, ParamError, Params, Pass, Position};
+use strategy::{consider, consider_time, creator_denied, enter, exit};
+
+use crate::armed::{ArmReject, ArmedTable, Occasion, Order};
+use crate::config::{EngineConfig, EngineError};
+use crate::counters::Counters;
+use crate::hash::StateHash;
+use crate::inflight::{Inclusion, Inflight, InflightTable, State};
+use crate::output::{NoTicks, Note, Output, Stages, Ticks};
+use crate::positions::Positions;
+use crate::recent::Recent;
+
+/// Longest time between two looks at open positions while transactions come in.
+const SWEEP_EVERY: Nanos = Nanos(10_000_000);
+/// Curve updates from unverified transactions remembered for a later verdict.
+const UNVERIFIED_LEN: usize = 4_096;
+/// Slots with two versions remembered.
+const CONTESTED_LEN: usize = 16;
+
+/// Market, strategy, risk gate, inflight and positions behind plain calls.
+///
+/// Single-threaded: the core thread owns it. Time is the latest stamp that came in; nothing reads a clock but
+/// the optional `T`, whose stamps decide nothing.
+pub struct Engine<T = NoTicks> {
+    params: Params,
+    curves: CurveTable,
+    armed: ArmedTable,
+    gate: Gate,
+    builder: Builder,
+    tracker: BlockhashTracker,
+    confirmed: Option<Arc<BlockhashCell>>,
+    inflight: InflightTable,
+    positions: Positions,
+    cell: Box<BundleCell>,
+    unverified: Recent<(u64, Mint)>,
+    /// First sequence that is still in `unverified`.
+    unverified_from: u64,
+    contested: Recent<Slot>,
+    act_on_unverified: bool,
+    inflight_slots_max: u64,
+    exit_retry_slots: u64,
+    slot: Slot,
+    now: Nanos,
+    swept: (Slot, Nanos),
+    next_intent: u64,
+    hash: StateHash,
+    counters: Counters,
+    stages: Stages,
+    ticks: T,
+}
+
+impl Engine {
+    /// An engine without a clock: replay, simulation, tests.
+    ///
+    /// # Errors
+    /// [`EngineError`] names what in `config` does not work.
+    pub fn new(
+        config: &EngineConfig,
+        builder: Builder,
+        control: Arc<Control>,
+    ) -> Result<Self, EngineError> {
+        Self::with_ticks(config, builder, control, NoTicks)
+    }
+}
+
+impl<T: Ticks> Engine<T> {
+    /// An engine whose stages are stamped by `ticks`. Allocates everything it will ever use.
+    ///
+    /// # Errors
+    /// [`EngineError`] names what in `config` does not work.
+    pub fn with_ticks(
+        config: &EngineConfig,
+        builder: Builder,
+        control: Arc<Control>,
+        ticks: T,
+    ) -> Result<Self, EngineError> {
+        config.check()?;
+        let EngineConfig {
+            signal_policy,
+            signal_slots_max,
+            dependent_sources,
+            ..
+        } = config;
+        Ok(Self {
+            params: config.params,
+            curves: CurveTable::new(config.curve_capacity, config.hash_seed, config.schedule),
+            armed: ArmedTable::new(
+                config.armed_capacity,
+                *signal_policy,
+                dependent_sources,
+                *signal_slots_max,
+            ),
+            gate: Gate::new(config.limits, control)?,
+            builder,
+            tracker: BlockhashTracker::new(config.blockhash_rule),
+            confirmed: None,
+            inflight: InflightTable::new(config.inflight_capacity),
+            positions: Positions::new(usize::from(config.limits.positions_max)),
+            cell: Box::default(),
+            unverified: Recent::new(UNVERIFIED_LEN),
+            unverified_from: 0,
+            contested: Recent::new(CONTESTED_LEN),
+            act_on_unverified: config.act_on_unverified,
+            inflight_slots_max: config.inflight_slots_max,
+            exit_retry_slots: config.exit_retry_slots,
+            slot: Slot(0),
+            now: Nanos(0),
+            swept: (Slot(0), Nanos(0)),
+            next_intent: 1,
+            hash: StateHash::new(),
+            counters: Counters::default(),
+            stages: Stages::default(),
+            ticks,
+        })
+    }
+
+    /// Prefers the blockhash in `cell` (a confirmed one, from elsewhere) over the stream's. Replay has none.
+    #[must_use]
+    pub fn with_confirmed_blockhash(mut self, cell: Arc<BlockhashCell>) -> Self {
+        self.confirmed = Some(cell);
+        self
+    }
+
+    /// Takes one transaction as the resolver found it: moves curves, books what is ours, and hands at most one
+    /// bundle per event to `out`.
+    ///
+    /// Unverified transactions are only counted unless [`EngineConfig::act_on_unverified`] says otherwise.
+    pub fn transaction<O: Output + ?Sized>(&mut self, txn: &ResolvedTxn<'_>, out: &mut O) {
+        self.stages.entered = self.ticks.now();
+        self.counters.transaction_handled += 1;
+        if !self.admits(txn) {
+            return;
+        }
+        self.advance(txn.slot, txn.at);
+        let own = if self.inflight.count() == 0 {
+            None
+        } else {
+            self.inflight.find(txn.view.signature())
+        };
+        let mut fill = None;
+        let decoded = decode(&txn.view, txn.slot, txn.at, &mut |event| {
+            let moved = self.event(&event, txn);
+            match (own, moved) {
+                (Some(_), Some(quote)) => fill = Some(quote),
+                (None, Some(_)) => self.occasion(&event, out),
+                (_, None) => {}
+            }
+            out.note(&Note::Event(&event));
+        });
+        for (total, count) in self
+            .counters
+            .decode_rejected
+            .iter_mut()
+            .zip(decoded.rejected)
+        {
+            *total += u64::from(count);
+        }
+        if let Some(index) = own {
+            self.include(index, fill, txn, out);
+        }
+        self.sweep_if_due(out);
+    }
+
+    /// Takes a finished block: its hash for signing, its slot for expiry.
+    pub fn block<O: Output + ?Sized>(&mut self, block: &BlockEnd, out: &mut O) {
+        self.stages.entered = self.ticks.now();
+        self.counters.block_handled += 1;
+        self.hash
+            .words([tag::BLOCK, block.slot.0, block.parent_slot.0]);
+        self.hash.bytes(&block.blockhash);
+        self.tracker.block(
+            block.slot,
+            block.parent_slot,
+            &block.blockhash,
+            block.ticks_complete,
+        );
+        self.advance(block.slot, block.at);
+        self.expire_inflight(out);
+        self.armed.sweep(self.now, self.slot);
+        self.counters.signal_expired = self.armed.expired();
+        self.sweep_if_due(out);
+    }
+
+    /// Lets time pass without an event, so that positions expire while nothing comes in. Not needed where
+    /// transactions keep coming; a replay gives the same calls or none.
+    pub fn tick<O: Output + ?Sized>(&mut self, now: Nanos, out: &mut O) {
+        self.stages.entered = self.ticks.now();
+        self.advance(self.slot, now);
+        self.armed.sweep(self.now, self.slot);
+        self.counters.signal_expired = self.armed.expired();
+        self.sweep_if_due(out);
+    }
+
+    /// Arms a signal for the event it names. `now` is realtime, as stamps of datagrams are.
+    ///
+    /// # Errors
+    /// [`ArmReject`]; counted.
+    pub fn arm(&mut self, signal: &ArmedSignal, now: Nanos) -> Result<(), ArmReject> {
+        self.advance(self.slot, now);
+        let armed = self.armed.arm(signal, self.now, self.slot);
+        self.counters.signal_expired = self.armed.expired();
+        let code = armed.err().map_or(u64::MAX, |reason| reason as u64);
+        self.hash
+            .words([tag::SIGNAL, signal.signal.signal_id, code]);
+        match armed {
+            Ok(()) => self.counters.signal_armed += 1,
+            Err(reason) => self.counters.signal_rejected[reason as usize] += 1,
+        }
+        armed
+    }
+
+    /// A lane says it did not take the bundle of `intent_id`, so nobody else has it: its reservation is
+    /// released now. Should it land all the same, it is adopted.
+    pub fn rejected<O: Output + ?Sized>(&mut self, intent_id: u64, out: &mut O) {
+        let Some(index) = self.inflight.find_intent(intent_id) else {
+            return;
+        };
+        self.hash.words([tag::REJECTED, intent_id]);
+        if self.give_up(index, out) {
+            self.counters.own_rejected += 1;
+        }
+    }
+
+    /// Part of a block is void: curves it may have moved become doubtful, and inclusions in it are undone.
+    pub fn retract<O: Output + ?Sized>(&mut self, retract: &Retract, out: &mut O) {
+        self.counters.retract_handled += 1;
+        self.hash
+            .words([tag::RETRACT, retract.slot.0, u64::from(retract.before.0)]);
+        self.curves.doubt_from(retract.slot);
+        if retract.reason == RetractReason::Abandoned {
+            self.tracker.retract(retract.slot);
+        }
+        for index in 0..self.inflight.count() {
+            let within = |inclusion: &Inclusion| {
+                inclusion.slot == retract.slot && inclusion.fec_set_index < retract.before
+            };
+            let item = self
+                .inflight
+                .get(index)
+                .map(|item| (&item.intent, &item.state));
+            let Some((intent, State::Included(inclusion))) = item else {
+                continue;
+            };
+            if within(inclusion) {
+                let (intent, inclusion) = (*intent, *inclusion);
+                self.uninclude(index, &intent, &inclusion, out);
+            }
+        }
+    }
+
+    /// A slot has two versions: its curves become doubtful and its further transactions are not followed.
+    pub fn equivocation(&mut self, equivocation: &Equivocation) {
+        self.counters.equivocation_handled += 1;
+        self.hash.words([tag::EQUIVOCATION, equivocation.slot.0]);
+        self.contested.push(equivocation.slot);
+        self.curves.doubt_from(equivocation.slot);
+    }
+
+    /// What became of transactions acted on unverified: curves that forged ones moved become doubtful.
+    pub fn verdict(&mut self, verdict: &Verdict) {
+        if verdict.authentic {
+            return;
+        }
+        self.counters.verdict_forged += 1;
+        self.hash.words([tag::VERDICT, verdict.from, verdict.to]);
+        if verdict.from < self.unverified_from {
+            // Which curves they moved is forgotten, so every one may be wrong.
+            self.curves.doubt_from(Slot(0));
+            return;
+        }
+        let covered = self
+            .unverified
+            .iter()
+            .filter(|(sequence, _)| (verdict.from..verdict.to).contains(sequence));
+        for (_, mint) in covered {
+            self.curves.doubt(mint);
+        }
+    }
+
+    /// Leaves every position now, at the stop's slippage, as far as the gate and the ring let it; those that
+    /// they do not are for the next call. An exit already on its way is left to arrive.
+    pub fn flatten<O: Output + ?Sized>(&mut self, out: &mut O) {
+        self.stages.entered = self.ticks.now();
+        for index in 0..self.positions.count() {
+            let Some(position) = self
+                .positions
+                .at(index)
+                .filter(|position| !position.exiting)
+            else {
+                continue;
+            };
+            let Some(curve) = self.curves.get(&position.mint) else {
+                continue;
+            };
+            let slippage = self.params.stop_slippage;
+            let left = exit(
+                curve,
+                position,
+                &self.params,
+                Origin::Stop,
+                slippage,
+                self.slot,
+                self.now,
+            );
+            self.follow(left.map(|intent| (intent, None)), out);
+        }
+    }
+
+    /// Forgets what is held of a coin: for a position that an operator or a reconciliation writes off, such as
+    /// one on a completed curve. Returns it.
+    pub fn write_off(&mut self, mint: &Mint) -> Option<Position> {
+        self.gate.write_off(mint);
+        self.curves.set_held(mint, false);
+        self.positions.close(mint)
+    }
+
+    /// Replaces the strategy's parameters.
+    ///
+    /// # Errors
+    /// [`ParamError`]; the old ones stay.
+    pub fn set_params(&mut self, params: &Params) -> Result<(), ParamError> {
+        params.check()?;
+        self.params = *params;
+        Ok(())
+    }
+
+    /// Replaces the gate's bounds (see [`Gate::set_limits`]).
+    ///
+    /// # Errors
+    /// [`risk::LimitError`]; the old ones stay.
+    pub fn set_limits(&mut self, limits: Limits) -> Result<(), risk::LimitError> {
+        self.gate.set_limits(limits)
+    }
+
+    /// Digest of every event, signal, intent, refusal and message so far. Equal inputs give equal digests on
+    /// any machine; a host that drops bundles differs from one that does not.
+    #[must_use]
+    pub const fn state_hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The gate, for its counters and exposures.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The curves, for their counters.
+    #[must_use]
+    pub const fn curves(&self) -> &CurveTable {
+        &self.curves
+    }
+
+    /// The curves, to insert account truth.
+    pub const fn curves_mut(&mut self) -> &mut CurveTable {
+        &mut self.curves
+    }
+
+    /// Open positions. A position opens when our signature is seen in a block: that is *included*, and tokens
+    /// and cost are the curve's arithmetic at that place. *Filled* is the account's balance, which only
+    /// account truth knows; this engine does not claim it.
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        self.positions.iter()
+    }
+
+    /// Transactions of ours that may still land or be undone.
+    #[must_use]
+    pub const fn inflight_count(&self) -> usize {
+        self.inflight.count()
+    }
+
+    /// Signals waiting.
+    #[must_use]
+    pub const fn armed_count(&self) -> usize {
+        self.armed.count()
+    }
+
+    /// Stamps of the last intent that reached the gate; zeroes without a clock.
+    #[must_use]
+    pub const fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// The blockhash the next bundle would be signed over.
+    #[must_use]
+    pub fn blockhash(&self) -> Option<RecentBlockhash> {
+        let confirmed = self.confirmed.as_ref().and_then(|cell| cell.usable());
+        confirmed.or_else(|| self.tracker.usable())
+    }
+
+    /// The highest slot acted on.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Whether the transaction may be acted on; counts when not.
+    fn admits(&mut self, txn: &ResolvedTxn<'_>) -> bool {
+        if txn.retracted {
+            self.counters.transaction_retracted_skipped += 1;
+            return false;
+        }
+        if !txn.verified && !self.act_on_unverified {
+            self.counters.transaction_unverified_skipped += 1;
+            return false;
+        }
+        if self.contested.iter().any(|slot| *slot == txn.slot) {
+            self.counters.transaction_contested_skipped += 1;
+            return false;
+        }
+        true
+    }
+
+    fn advance(&mut self, slot: Slot, now: Nanos) {
+        self.slot = self.slot.max(slot);
+        self.now = self.now.max(now);
+    }
+
+    /// Moves the curve by `event` and returns what moved; a launch moves nothing but counts as a change.
+    fn event(&mut self, event: &MarketEvent, txn: &ResolvedTxn<'_>) -> Option<Quote> {
+        let moved = match event {
+            MarketEvent::Launch(launch) => {
+                self.counters.launch_decoded += 1;
+                self.hash.words([
+                    tag::LAUNCH,
+                    word(&launch.mint.0),
+                    launch.slot.0,
+                    launch.at.0,
+                ]);
+                self.curves.launch(launch).then(Quote::default)
+            }
+            MarketEvent::Trade(trade) => {
+                self.counters.trade_decoded += 1;
+                let applied = self.curves.apply(trade);
+                let moved = match applied {
+                    TableApply::Known(Applied::Moved(quote)) => Some(quote),
+                    TableApply::Known(Applied::PredictedFailure) | TableApply::Unknown => None,
+                };
+                let Quote { tokens, net, .. } = moved.unwrap_or_default();
+                self.hash.words([
+                    tag::TRADE,
+                    word(&trade.mint.0),
+                    trade.slot.0,
+                    trade.at.0,
+                    tokens.0,
+                    net.0,
+                ]);
+                moved
+            }
+            MarketEvent::Unresolved(unresolved) => {
+                self.counters.trade_unresolved += 1;
+                self.hash.words([
+                    tag::UNRESOLVED,
+                    word(&unresolved.trader),
+                    unresolved.slot.0,
+                    unresolved.at.0,
+                ]);
+                None
+            }
+        };
+        self.hash.word(word(txn.view.signature()));
+        if let (false, Some(mint)) = (txn.verified, event.mint())
+            && let Some((displaced, _)) = self.unverified.push((txn.sequence, mint))
+        {
+            self.unverified_from = self.unverified_from.max(displaced + 1);
+        }
+        moved
+    }
+
+    /// What a changed curve gives occasion to: an exit from our position, a launch entry, or an armed signal.
+    fn occasion<O: Output + ?Sized>(&mut self, event: &MarketEvent, out: &mut O) {
+        let Some(mint) = event.mint() else { return };
+        let Some(curve) = self.curves.get(&mint) else {
+            return;
+        };
+        if let Some(position) = self.positions.get(&mint) {
+            let considered = consider(curve, Some(position), &self.params, event, event.at());
+            let chosen = match considered {
+                Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
+                considered => considered.map(|intent| (intent, None)),
+            };
+            return self.follow(chosen, out);
+        }
+        if self.gate.exposure(&mint).is_some() {
+            return self.follow(Err(Pass::Entering), out);
+        }
+        let chosen = match consider(curve, None, &self.params, event, event.at()) {
+            Ok(intent) => self
+                .signalled_entry(curve, Occasion::Launch(mint), event)
+                .map_or_else(|| self.unless_vetoed(intent, Occasion::Launch(mint)), Ok),
+            Err(Pass::LaunchesOff) => self
+                .signalled_entry(curve, Occasion::Launch(mint), event)
+                .ok_or(Chosen::Pass(Pass::LaunchesOff)),
+            Err(pass @ Pass::AwaitsDevBuy) => Err(Chosen::Pass(pass)),
+            Err(pass) => self
+                .signalled_entry(curve, Occasion::Coin(mint), event)
+                .ok_or(Chosen::Pass(pass)),
+        };
+        match chosen {
+            Ok(chosen) => self.follow(Ok(chosen), out),
+            Err(Chosen::Pass(pass)) => self.follow(Err(pass), out),
+            Err(Chosen::Vetoed) => self.counters.entry_vetoed += 1,
+        }
+    }
+
+    /// The launch entry of the strategy's own, if no veto stands.
+    fn unless_vetoed(
+        &self,
+        intent: Intent,
+        occasion: Occasion,
+    ) -> Result<(Intent, Option<Order>), Chosen> {
+        let vetoed = self.armed.vetoes(occasion, self.now, self.slot);
+        if vetoed {
+            Err(Chosen::Vetoed)
+        } else {
+            Ok((intent, None))
+        }
+    }
+
+    /// The entry an armed signal asks for here: at most its own notional and slippage, at most the strategy's
+    /// budget and slippage, at most what the gate lets one trade risk. Never past a veto or the deny list.
+    fn signalled_entry(
+        &self,
+        curve: &Curve,
+        occasion: Occasion,
+        event: &MarketEvent,
+    ) -> Option<(Intent, Option<Order>)> {
+        let order = self
+            .armed
+            .order(occasion, SignalSide::Buy, self.now, self.slot)?;
+        if self.armed.vetoes(occasion, self.now, self.slot) || creator_denied(curve, &self.params) {
+            return None;
+        }
+        let risked = self
+            .gate
+            .limits()
+            .per_trade_max
+            .saturating_sub(self.params.entry_tip);
+        let entry = Entry {
+            origin: Origin::Signal(order.signal_id),
+            spend: order.max_notional.min(self.params.budget).min(risked),
+            slippage: order.max_slippage.min(self.params.entry_slippage),
+            slot: event.slot(),
+            at: event.at(),
+        };
+        let intent = enter(curve, &self.params, &entry).ok()?;
+        Some((intent, Some(order)))
+    }
+
+    /// The exit an armed signal asks for.
+    fn signalled_exit(
+        &self,
+        curve: &Curve,
+        position: &Position,
+    ) -> Option<(Intent, Option<Order>)> {
+        let order = self.armed.order(
+            Occasion::Coin(position.mint),
+            SignalSide::Sell,
+            self.now,
+            self.slot,
+        )?;
+        let slippage = order.max_slippage.min(self.params.stop_slippage);
+        let origin = Origin::Signal(order.signal_id);
+        let intent = exit(
+            curve,
+            position,
+            &self.params,
+            origin,
+            slippage,
+            self.slot,
+            self.now,
+        )
+        .ok()?;
+        Some((intent, Some(order)))
+    }
+
+    /// Places what was chosen, or counts why nothing was.
+    fn follow<O: Output + ?Sized>(
+        &mut self,
+        chosen: Result<(Intent, Option<Order>), Pass>,
+        out: &mut O,
+    ) {
+        match chosen {
+            Ok((intent, order)) => {
+                if let Some(order) = order {
+                    self.armed.fire(&order);
+                    self.counters.signal_fired += 1;
+                }
+                self.place(intent, out);
+            }
+            Err(pass) => self.counters.passed[pass as usize] += 1,
+        }
+    }
+
+    /// Gate, builder, ring: the intent becomes a bundle or a counted refusal.
+    fn place<O: Output + ?Sized>(&mut self, mut intent: Intent, out: &mut O) {
+        intent.id = self.next_intent;
+        self.next_intent += 1;
+        self.counters.intent_made += 1;
+        self.stages = Stages {
+            intent_id: intent.id,
+            entered: self.stages.entered,
+            ..Stages::default()
+        };
+        self.stages.decided = self.ticks.now();
+        let checked = self.gate.check(intent, self.now);
+        self.stages.gated = self.ticks.now();
+        let approved = match checked {
+            Ok(approved) => approved,
+            Err(refusal) => {
+                self.hash_intent(&intent);
+                self.hash.words([tag::REFUSED, refusal as u64]);
+                return out.note(&Note::Refused(&intent, refusal));
+            }
+        };
+        let Some(blockhash) = self.signed(&approved) else {
+            return self.gate.release(approved.into_reservation());
+        };
+        self.stages.built = self.ticks.now();
+        self.cell.built_at = Nanos(self.stages.built);
+        let taken = out.bundle(&self.cell);
+        self.stages.handed = self.ticks.now();
+        self.hash_intent(&intent);
+        if !taken {
+            self.counters.bundle_refused += 1;
+            self.hash.word(tag::RING_FULL);
+            return self.gate.release(approved.into_reservation());
+        }
+        self.handed(&intent, blockhash, approved.into_reservation());
+        out.note(&Note::Handed(&intent));
+    }
+
+    /// Builds the approved intent into the cell; `None`, counted, when that cannot be.
+    fn signed(&mut self, approved: &Approved) -> Option<RecentBlockhash> {
+        if !self.inflight.has_room() {
+            self.counters.inflight_full += 1;
+            return None;
+        }
+        let Some(blockhash) = self.blockhash() else {
+            self.counters.blockhash_missing += 1;
+            return None;
+        };
+        match self.builder.build(approved, &blockhash, &mut self.cell) {
+            Ok(()) => Some(blockhash),
+            Err(reject) => {
+                self.counters.build_rejected[reject as usize] += 1;
+                None
+            }
+        }
+    }
+
+    /// Remembers a bundle that is on its way.
+    fn handed(&mut self, intent: &Intent, blockhash: RecentBlockhash, reservation: Reservation) {
+        self.counters.bundle_handed += 1;
+        for message in (0..self.cell.count()).filter_map(|index| self.cell.message(index)) {
+            self.hash.bytes(message);
+        }
+        match intent.side {
+            Side::Buy => {
+                self.curves.set_held(&intent.mint, true);
+                // The exit's addresses are derived now, when the entry is out, not when leaving is urgent.
+                let _ = self.builder.prepare_exit(intent.venue, &intent.accounts);
+            }
+            Side::Sell => {
+                if let Some(position) = self.positions.get_mut(&intent.mint) {
+                    position.exiting = true;
+                }
+            }
+        }
+        let state = State::Pending(reservation);
+        let inflight = Inflight {
+            signature: self.cell.signature,
+            intent: *intent,
+            blockhash,
+            state,
+        };
+        let displaced = self.inflight.insert(inflight);
+        debug_assert!(displaced.is_none(), "room was checked before building");
+    }
+
+    /// Looks at every position once per slot and at least every [`SWEEP_EVERY`]: a coin nobody trades any more
+    /// gives no event to leave on.
+    fn sweep_if_due<O: Output + ?Sized>(&mut self, out: &mut O) {
+        let (slot, at) = self.swept;
+        if self.positions.count() == 0 || (self.slot == slot && self.now.since(at) < SWEEP_EVERY) {
+            return;
+        }
+        self.swept = (self.slot, self.now);
+        for index in 0..self.positions.count() {
+            let Some(position) = self.positions.at(index) else {
+                continue;
+            };
+            let Some(curve) = self.curves.get(&position.mint) else {
+                continue;
+            };
+            let chosen = match consider_time(curve, position, &self.params, self.slot, self.now) {
+                Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
+                considered => considered.map(|intent| (intent, None)),
+            };
+            if chosen.is_ok() {
+                self.follow(chosen, out);
+            }
+        }
+    }
+
+    fn hash_intent(&mut self, intent: &Intent) {
+        let origin = match intent.origin {
+            Origin::Signal(signal_id) => signal_id,
+            other => u64::from(other.code()),
+        };
+        let kinds = u64::from(intent.origin.code()) << 24 | (intent.venue as u64) << 16;
+        let kinds = kinds | (intent.lane as u64) << 8 | intent.side as u64;
+        let Intent {
+            id,
+            spend,
+            tokens,
+            receive_min,
+            tip,
+            slot,
+            at,
+            ..
+        } = *intent;
+        self.hash.words([
+            tag::INTENT,
+            id,
+            origin,
+            kinds,
+            spend.0,
+            tokens.0,
+            receive_min.0,
+            tip.0,
+            slot.0,
+            at.0,
+        ]);
+        self.hash.bytes(&intent.mint.0);
+    }
+}
+
+impl<T> core::fmt::Debug for Engine<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine")
+            .field("slot", &self.slot)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an occasion without a position leads to nothing.
+enum Chosen {
+    Pass(Pass),
+    Vetoed,
+}
+
+/// The first eight bytes, for the digest.
+fn word<const N: usize>(bytes: &[u8; N]) -> u64 {
+    bytes
+        .first_chunk::<8>()
+        .map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// First word of each digest entry.
+mod tag {
+    pub(super) const LAUNCH: u64 = 1;
+    pub(super) const TRADE: u64 = 2;
+    pub(super) const UNRESOLVED: u64 = 3;
+    pub(super) const INTENT: u64 = 4;
+    pub(super) const REFUSED: u64 = 5;
+    pub(super) const RING_FULL: u64 = 6;
+    pub(super) const INCLUDED: u64 = 7;
+    pub(super) const LOST: u64 = 8;
+    pub(super) const BLOCK: u64 = 9;
+    pub(super) const RETRACT: u64 = 10;
+    pub(super) const EQUIVOCATION: u64 = 11;
+    pub(super) const VERDICT: u64 = 12;
+    pub(super) const SIGNAL: u64 = 13;
+    pub(super) const REJECTED: u64 = 14;
+}
+
+/// An engine and its output as one resolver sink.
+#[derive(Debug)]
+pub struct EngineSink<'a, T, O: ?Sized> {
+    /// The engine.
+    pub engine: &'a mut Engine<T>,
+    /// Where its bundles go.
+    pub out: &'a mut O,
+}
+
+impl<T: Ticks, O: Output + ?Sized> Sink for EngineSink<'_, T, O> {
+    fn transaction(&mut self, txn: &ResolvedTxn<'_>) {
+        self.engine.transaction(txn, self.out);
+    }
+
+    fn block(&mut self, block: &BlockEnd) {
+        self.engine.block(block, self.out);
+    }
+
+    fn retract(&mut self, retract: &Retract) {
+        self.engine.retract(retract, self.out);
+    }
+
+    fn equivocation(&mut self, equivocation: &Equivocation) {
+        self.engine.equivocation(equivocation);
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        self.engine.verdict(verdict);
+    }
+}

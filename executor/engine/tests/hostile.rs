@@ -1,0 +1,281 @@
+//! Goal: whatever the stream says, the engine neither panics nor allocates, and its books stay whole.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::{World, config, sale, signal};
+use engine::EngineConfig;
+use proptest::prelude::*;
+use shred_resolve::{Equivocation, Retract, RetractReason, Verdict};
+use shred_wire::txn::TxnView;
+use shred_wire::{FecSetIndex, Slot};
+
+/// Counts allocations and frees of this thread while told to.
+struct Counting;
+
+thread_local! {
+    static COUNTED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+fn count() {
+    // Gone while the thread ends; nothing is counted then.
+    let _ = COUNTED.try_with(|counted| counted.set(counted.get().map(|count| count + 1)));
+}
+
+// SAFETY: every call goes to `System` unchanged; counting touches a thread-local without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's contract is `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's contract is `System`'s.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> u64 {
+    COUNTED.set(Some(0));
+    run();
+    COUNTED.replace(None).unwrap()
+}
+
+/// Method: the whole way of a position, with a ring that keeps nothing, under a counting allocator.
+#[test]
+fn the_hot_path_neither_allocates_nor_frees() {
+    use shred_resolve::{BlockEnd, ResolvedTxn, SourceId};
+
+    let mut world = World::new(&config());
+    let launch = common::launch_bytes(1_000_000_000);
+    let mut pump_up = common::exact_buy(8_000_000_000);
+    pump_up.accounts[8].0 = [0x99; 32];
+    let pump_up = common::transaction(&[pump_up], |_| false);
+    let armed = signal(&world, 1, [0x77; 32]);
+    let (slot, now) = (Slot(world.slot), world.now());
+    let mut ours = bundle::BundleCell::new();
+    let mut handed = 0;
+    let mut send = |world: &mut World, bytes: &[u8], ours: &mut bundle::BundleCell| {
+        let txn = ResolvedTxn {
+            view: TxnView::parse(bytes).unwrap(),
+            slot,
+            fec_set_index: FecSetIndex(0),
+            merkle_root: None,
+            verified: true,
+            retracted: false,
+            sequence: 0,
+            at: now,
+            source: SourceId(0),
+        };
+        world
+            .engine
+            .transaction(&txn, &mut |cell: &bundle::BundleCell| {
+                ours.clone_from(cell);
+                handed += 1;
+                true
+            });
+    };
+    let counted = allocations(|| {
+        world.engine.arm(&armed, now).unwrap();
+        send(&mut world, &launch, &mut ours);
+        let entry = ours.clone();
+        send(&mut world, entry.transaction(0).unwrap(), &mut ours);
+        send(&mut world, &pump_up, &mut ours);
+        let exit = ours.clone();
+        send(&mut world, exit.transaction(0).unwrap(), &mut ours);
+        let block = BlockEnd {
+            slot,
+            parent_slot: Slot(slot.0 - 1),
+            blockhash: [1; 32],
+            last_root: [0; _],
+            transactions: 4,
+            ticks: 64,
+            ticks_complete: true,
+            at: now,
+        };
+        world
+            .engine
+            .block(&block, &mut |_: &bundle::BundleCell| true);
+        world.engine.tick(now, &mut |_: &bundle::BundleCell| true);
+    });
+    assert_eq!(handed, 2, "an entry and an exit");
+    assert_eq!(world.engine.counters().exit_included, 1);
+    assert_eq!(counted, 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Launch(u64),
+    Buy(u64),
+    Sell(u64),
+    Land(prop::sample::Index),
+    Blocks(u64),
+    Retract {
+        back: u64,
+        before: u32,
+        abandoned: bool,
+    },
+    Equivocate {
+        back: u64,
+    },
+    Forged {
+        from: u64,
+        count: u64,
+    },
+    Reject {
+        intent_id: u64,
+    },
+    Full(bool),
+    Arm {
+        id: u64,
+        next: bool,
+        veto: bool,
+        sell: bool,
+    },
+    Damage {
+        seed: Vec<(prop::sample::Index, u8)>,
+    },
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_story_keeps_the_books_whole(steps in prop::collection::vec(step(), 1..60), unverified in any::<bool>()) {
+        let config = EngineConfig { act_on_unverified: unverified, ..config() };
+        let first = play(&config, &steps);
+        prop_assert_eq!(first, play(&config, &steps), "told twice, decided twice the same");
+    }
+}
+
+/// Plays a story, checking the books after every step; returns the digest.
+fn play(config: &EngineConfig, steps: &[Step]) -> u64 {
+    let mut world = World::new(config);
+    for step in steps {
+        act(&mut world, step);
+        let gate = world.engine.gate();
+        let total: u64 = gate
+            .exposures()
+            .iter()
+            .map(|exposure| exposure.notional.0)
+            .sum();
+        assert_eq!(gate.open_notional().0, total, "{step:?}");
+        let held = gate
+            .exposures()
+            .iter()
+            .filter(|exposure| exposure.held)
+            .count();
+        if world.engine.counters().adoption_failed == 0 {
+            assert_eq!(held, world.engine.positions().count(), "{step:?}");
+            assert!(total <= gate.limits().open_notional_max.0 * 2, "{step:?}");
+        } else {
+            assert_eq!(gate.mode(), risk::Mode::Halted);
+        }
+    }
+    world.engine.state_hash()
+}
+
+fn act(world: &mut World, step: &Step) {
+    let back = |world: &World, back: u64| Slot(world.slot.saturating_sub(back));
+    match step {
+        Step::Launch(quote_in) => world.launch(*quote_in),
+        Step::Buy(quote_in) => world.stranger_buys(*quote_in),
+        Step::Sell(tokens) => world.send(&[sale(*tokens)]),
+        Step::Land(which) => {
+            if !world.ring.bundles.is_empty() {
+                let cell = which.get(&world.ring.bundles);
+                let bytes = cell.transaction(0).unwrap().to_vec();
+                world.send_bytes(&bytes, |_| {});
+            }
+        }
+        Step::Blocks(count) => world.blocks(*count),
+        Step::Retract {
+            back: slots,
+            before,
+            abandoned,
+        } => {
+            let reason = match abandoned {
+                true => RetractReason::Abandoned,
+                false => RetractReason::UpdateParent {
+                    parent_slot: Slot(1),
+                },
+            };
+            let retract = Retract {
+                slot: back(world, *slots),
+                before: FecSetIndex(*before),
+                reason,
+            };
+            world.engine.retract(&retract, &mut world.ring);
+        }
+        Step::Equivocate { back: slots } => {
+            let slot = back(world, *slots);
+            world.engine.equivocation(&Equivocation {
+                slot,
+                fec_set_index: FecSetIndex(0),
+                merkle_roots: [[1; _]; 2],
+            });
+        }
+        Step::Forged { from, count } => {
+            world.engine.verdict(&Verdict {
+                from: *from,
+                to: from.saturating_add(*count),
+                authentic: false,
+            });
+        }
+        Step::Reject { intent_id } => world.engine.rejected(*intent_id, &mut world.ring),
+        Step::Full(full) => world.ring.full = *full,
+        Step::Arm {
+            id,
+            next,
+            veto,
+            sell,
+        } => {
+            let mut armed = signal(world, *id, if *next { [0; 32] } else { [0x11; 32] });
+            if *veto {
+                armed.signal.flags = brain_wire::SignalFlags::VETO;
+                armed.signal.side = brain_wire::Side::None;
+            } else if *sell {
+                armed.signal.side = brain_wire::Side::Sell;
+            }
+            let _ = world.engine.arm(&armed, world.now());
+        }
+        Step::Damage { seed } => {
+            let mut bytes = common::launch_bytes(1_000_000_000);
+            for (at, with) in seed {
+                let at = at.index(bytes.len());
+                bytes[at] ^= with;
+            }
+            if TxnView::parse(&bytes).is_ok() {
+                world.send_bytes(&bytes, |txn| txn.verified = false);
+            }
+        }
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0u64..6_000_000_000).prop_map(Step::Launch),
+        3 => (0u64..30_000_000_000).prop_map(Step::Buy),
+        2 => (0u64..100_000_000_000_000).prop_map(Step::Sell),
+        4 => any::<prop::sample::Index>().prop_map(Step::Land),
+        2 => prop_oneof![4 => 0u64..5, 1 => 100u64..400].prop_map(Step::Blocks),
+        1 => (0u64..4, 0u32..64, any::<bool>())
+            .prop_map(|(back, before, abandoned)| Step::Retract { back, before, abandoned }),
+        1 => (0u64..4).prop_map(|back| Step::Equivocate { back }),
+        1 => (0u64..40, 0u64..10).prop_map(|(from, count)| Step::Forged { from, count }),
+        1 => (0u64..8).prop_map(|intent_id| Step::Reject { intent_id }),
+        1 => any::<bool>().prop_map(Step::Full),
+        2 => (1u64..9, any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(id, next, veto, sell)| Step::Arm { id, next, veto, sell }),
+        1 => prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+            .prop_map(|seed| Step::Damage { seed }),
+    ]
+}

@@ -1,0 +1,301 @@
+//! Launch in, exits out: the micro-lightning rules.
+
+use market::{Bps, Curve, Key, Lamports, Launch, MarketEvent, Side, Trade, Untradable};
+use shred_wire::{Nanos, Slot};
+
+use crate::intent::{Intent, Origin, Venue};
+use crate::params::Params;
+use crate::position::Position;
+
+/// Why an event led to nothing. One byte, counted; append, never reorder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Pass {
+    /// The event is no occasion for anything.
+    NoOccasion,
+    /// The launch passed every filter, but launches are switched off.
+    LaunchesOff,
+    /// The launch is followed by the launcher's own buy; the decision falls there.
+    AwaitsDevBuy,
+    /// The launcher has put in too little, or nothing yet.
+    DevBuyBelow,
+    /// The launcher has put in too much.
+    DevBuyAbove,
+    /// The creator is on the deny list.
+    CreatorDenied,
+    /// There is an allow list and the creator is not on it.
+    CreatorNotAllowed,
+    /// The launch is too many slots ago.
+    TooLate,
+    /// The curve must not be traded.
+    Untradable,
+    /// The curve gives no quote, or our buy would complete it.
+    NoQuote,
+    /// An exit is already in flight.
+    Exiting,
+    /// The position has reached neither target nor stop nor its end.
+    Holding,
+    /// The position cannot be sold on the curve any more.
+    CurveComplete,
+    /// Our own entry is on its way; raised by the engine, which knows.
+    Entering,
+}
+
+impl Pass {
+    /// How many reasons there are.
+    pub const COUNT: usize = 14;
+
+    /// Names for metrics, indexed by the discriminant.
+    #[must_use]
+    pub const fn names() -> [&'static str; Self::COUNT] {
+        [
+            "no_occasion",
+            "launches_off",
+            "awaits_dev_buy",
+            "dev_buy_below",
+            "dev_buy_above",
+            "creator_denied",
+            "creator_not_allowed",
+            "too_late",
+            "untradable",
+            "no_quote",
+            "exiting",
+            "holding",
+            "curve_complete",
+            "entering",
+        ]
+    }
+}
+
+/// Chooses what to do about one event. Pure.
+///
+/// `curve` is already moved by `event`, which is one of its own; `position` is ours in it, if any; `now` is the
+/// event's stamp. Returns at most one intent, with `id` 0: the engine numbers it.
+#[must_use]
+pub fn decide(
+    curve: &Curve,
+    position: Option<&Position>,
+    params: &Params,
+    event: &MarketEvent,
+    now: Nanos,
+) -> Option<Intent> {
+    consider(curve, position, params, event, now).ok()
+}
+
+/// [`decide()`], saying also why not.
+///
+/// # Errors
+/// The [`Pass`] to count.
+pub fn consider(
+    curve: &Curve,
+    position: Option<&Position>,
+    params: &Params,
+    event: &MarketEvent,
+    now: Nanos,
+) -> Result<Intent, Pass> {
+    match (position, event) {
+        (Some(position), event) => consider_time(curve, position, params, event.slot(), now),
+        (None, MarketEvent::Launch(launch)) => consider_launch(curve, params, launch),
+        (None, MarketEvent::Trade(trade)) => consider_dev_buy(curve, params, trade),
+        (None, MarketEvent::Unresolved(_)) => Err(Pass::NoOccasion),
+    }
+}
+
+/// Whether a position should be left now: stop first, then profit, then age. For events of its coin and for
+/// the passing of time alike.
+///
+/// # Errors
+/// The [`Pass`] to count.
+pub fn consider_time(
+    curve: &Curve,
+    position: &Position,
+    params: &Params,
+    slot: Slot,
+    now: Nanos,
+) -> Result<Intent, Pass> {
+    if position.exiting {
+        return Err(Pass::Exiting);
+    }
+    if curve.tradable == Err(Untradable::Complete) {
+        return Err(Pass::CurveComplete);
+    }
+    let value = curve
+        .sell(position.tokens)
+        .map_err(|_| Pass::NoQuote)?
+        .quote;
+    let (origin, slippage) = if position.lost(value, params.stop_loss) {
+        (Origin::Stop, params.stop_slippage)
+    } else if position.gained(value, params.take_profit) {
+        (Origin::TakeProfit, params.exit_slippage)
+    } else if expired(position, params, slot, now) {
+        (Origin::Expiry, params.stop_slippage)
+    } else {
+        return Err(Pass::Holding);
+    };
+    exit(curve, position, params, origin, slippage, slot, now)
+}
+
+/// An entry as its occasion describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Why.
+    pub origin: Origin,
+    /// Quote to spend, fees included.
+    pub spend: Lamports,
+    /// How far the tokens may fall short of the quote.
+    pub slippage: Bps,
+    /// Slot of the occasion.
+    pub slot: Slot,
+    /// Stamp of the occasion.
+    pub at: Nanos,
+}
+
+/// The buy for `entry` at the curve's price.
+///
+/// # Errors
+/// [`Pass::Untradable`] or [`Pass::NoQuote`]; the latter also when our buy would complete the curve, which
+/// leaves a position that nobody can sell until the pool opens.
+pub fn enter(curve: &Curve, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
+    curve.tradable.map_err(|_| Pass::Untradable)?;
+    let quote = curve
+        .buy_exact_quote(entry.spend)
+        .map_err(|_| Pass::NoQuote)?;
+    if quote.completes {
+        return Err(Pass::NoQuote);
+    }
+    Ok(Intent {
+        id: 0,
+        origin: entry.origin,
+        venue: venue(curve),
+        lane: params.lane,
+        side: Side::Buy,
+        mint: curve.accounts.mint,
+        spend: entry.spend,
+        tokens: quote.tokens.less_bps(entry.slippage),
+        receive_min: Lamports(0),
+        tip: params.entry_tip,
+        slot: entry.slot,
+        at: entry.at,
+        accounts: curve.accounts,
+    })
+}
+
+/// The sale of everything in `position` at the curve's price less `slippage`.
+///
+/// A doubtful curve may still be left: holding on is not safer.
+///
+/// # Errors
+/// [`Pass::NoQuote`] when the sale brings nothing.
+pub fn exit(
+    curve: &Curve,
+    position: &Position,
+    params: &Params,
+    origin: Origin,
+    slippage: Bps,
+    slot: Slot,
+    at: Nanos,
+) -> Result<Intent, Pass> {
+    let quote = curve.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
+    Ok(Intent {
+        id: 0,
+        origin,
+        venue: venue(curve),
+        lane: params.lane,
+        side: Side::Sell,
+        mint: position.mint,
+        spend: Lamports(0),
+        tokens: position.tokens,
+        // At least one lamport: a sale for nothing is not an exit.
+        receive_min: Lamports(quote.quote.less_bps(slippage).0.max(1)),
+        tip: params.exit_tip,
+        slot,
+        at,
+        accounts: curve.accounts,
+    })
+}
+
+/// A launch is an occasion by itself only when the launcher need not, and does not, buy first.
+fn consider_launch(curve: &Curve, params: &Params, launch: &Launch) -> Result<Intent, Pass> {
+    refuse(launch.dev_buy_follows, Pass::AwaitsDevBuy)?;
+    refuse(params.dev_buy_min.0 > 0, Pass::DevBuyBelow)?;
+    check_creator(curve, params)?;
+    enter_launch(curve, params, launch.slot, launch.at)
+}
+
+/// The launcher's first buy is the occasion, at the price it leaves behind.
+fn consider_dev_buy(curve: &Curve, params: &Params, trade: &Trade) -> Result<Intent, Pass> {
+    let Some((dev_buy, ordinal)) = curve.dev_buy else {
+        return Err(Pass::NoOccasion);
+    };
+    let is_it =
+        trade.side == Side::Buy && trade.trader == curve.launcher && ordinal == curve.trade_count;
+    refuse(!is_it, Pass::NoOccasion)?;
+    let age = trade.slot.0.saturating_sub(curve.launch_slot.0);
+    refuse(age > params.entry_slots_max, Pass::TooLate)?;
+    refuse(dev_buy.quote < params.dev_buy_min, Pass::DevBuyBelow)?;
+    refuse(dev_buy.quote > params.dev_buy_max, Pass::DevBuyAbove)?;
+    check_creator(curve, params)?;
+    enter_launch(curve, params, trade.slot, trade.at)
+}
+
+/// Asked last whether launches are bought at all: [`Pass::LaunchesOff`] means that everything else fits, which
+/// is what a signal for the next launch waits for.
+fn enter_launch(curve: &Curve, params: &Params, slot: Slot, at: Nanos) -> Result<Intent, Pass> {
+    curve.tradable.map_err(|_| Pass::Untradable)?;
+    refuse(!params.launches_enabled, Pass::LaunchesOff)?;
+    let (spend, slippage) = (params.budget, params.entry_slippage);
+    enter(
+        curve,
+        params,
+        &Entry {
+            origin: Origin::Launch,
+            spend,
+            slippage,
+            slot,
+            at,
+        },
+    )
+}
+
+/// Whether the launcher or the named creator is on the deny list, which binds every entry, a signal's too.
+#[must_use]
+pub fn creator_denied(curve: &Curve, params: &Params) -> bool {
+    creators(curve)
+        .iter()
+        .any(|key| params.creators_denied.contains(key))
+}
+
+fn creators(curve: &Curve) -> [&Key; 2] {
+    [&curve.launcher, &curve.accounts.creator]
+}
+
+fn check_creator(curve: &Curve, params: &Params) -> Result<(), Pass> {
+    refuse(creator_denied(curve, params), Pass::CreatorDenied)?;
+    let names = creators(curve);
+    let allowed = params.creators_allowed.is_empty()
+        || names
+            .iter()
+            .any(|key| params.creators_allowed.contains(key));
+    refuse(!allowed, Pass::CreatorNotAllowed)
+}
+
+fn expired(position: &Position, params: &Params, slot: Slot, now: Nanos) -> bool {
+    let by_time = params.hold_max.0 > 0 && now.since(position.opened_at) >= params.hold_max;
+    let slots = slot.0.saturating_sub(position.opened_slot.0);
+    by_time || (params.hold_slots_max > 0 && slots >= params.hold_slots_max)
+}
+
+/// v3 needs neither creator vault nor fee recipient, but refuses cashback coins.
+/// Source: pump-public-docs `docs/instructions/TRADE_V3.md` at 2293f9a (error 6094).
+const fn venue(curve: &Curve) -> Venue {
+    if curve.cashback {
+        Venue::PumpV2
+    } else {
+        Venue::PumpV3
+    }
+}
+
+#[inline]
+const fn refuse(when: bool, reason: Pass) -> Result<(), Pass> {
+    if when { Err(reason) } else { Ok(()) }
+}

@@ -1,0 +1,16 @@
+//! Decides on one market event. Pure: same inputs, same intent, on any machine.
+//!
+//! [`decide()`] sees one curve, already moved by the event, and at most the position we hold in it. It returns at
+//! most one [`Intent`]; whether that may become bytes is the risk gate's business.
+#![forbid(unsafe_code)]
+
+pub mod decide;
+pub mod intent;
+pub mod params;
+pub mod position;
+
+pub use decide::{Entry, Pass, consider, consider_time, creator_denied, decide, enter, exit};
+pub use intent::{Intent, LaneClass, Origin, Venue};
+pub use market::{PumpAccounts, Side};
+pub use params::{KeySet, ParamError, Params};
+pub use position::Position;

@@ -1,0 +1,65 @@
+//! What we hold in one coin.
+
+use market::{BPS_WHOLE, Bps, Lamports, Mint, TokenAmount};
+use shred_wire::{Nanos, Slot};
+
+/// One open position. Amounts are what the curve's arithmetic says our transaction got at its place of
+/// inclusion; account truth corrects them where there is any.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The coin.
+    pub mint: Mint,
+    /// Tokens held.
+    pub tokens: TokenAmount,
+    /// Quote paid for them, fees included, tip not.
+    pub cost: Lamports,
+    /// Slot our entry was included in.
+    pub opened_slot: Slot,
+    /// Stamp of the datagram that showed it included.
+    pub opened_at: Nanos,
+    /// An exit is in flight; no second one is wanted.
+    pub exiting: bool,
+}
+
+impl Position {
+    /// Whether `value` is at least `gain` above cost: `value * 10_000 >= cost * (10_000 + gain)`.
+    #[must_use]
+    pub fn gained(&self, value: Lamports, gain: Bps) -> bool {
+        let target = u128::from(self.cost.0) * u128::from(BPS_WHOLE + u64::from(gain.0));
+        u128::from(value.0) * u128::from(BPS_WHOLE) >= target
+    }
+
+    /// Whether `value` is at least `loss` below cost: `value * 10_000 <= cost * (10_000 - loss)`.
+    #[must_use]
+    pub fn lost(&self, value: Lamports, loss: Bps) -> bool {
+        let floor =
+            u128::from(self.cost.0) * u128::from(BPS_WHOLE.saturating_sub(u64::from(loss.0)));
+        u128::from(value.0) * u128::from(BPS_WHOLE) <= floor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_met_exactly_at_their_basis_points() {
+        let position = Position {
+            mint: Mint([1; 32]),
+            tokens: TokenAmount(1),
+            cost: Lamports(10_000),
+            opened_slot: Slot(1),
+            opened_at: Nanos(1),
+            exiting: false,
+        };
+        assert!(
+            position.gained(Lamports(12_500), Bps(2_500))
+                && !position.gained(Lamports(12_499), Bps(2_500))
+        );
+        assert!(
+            position.lost(Lamports(8_000), Bps(2_000))
+                && !position.lost(Lamports(8_001), Bps(2_000))
+        );
+        assert!(position.lost(Lamports(0), Bps(u16::MAX)));
+    }
+}

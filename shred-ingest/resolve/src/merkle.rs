@@ -1,0 +1,220 @@
+//! The Merkle tree over the 64 shreds of an FEC set.
+//!
+//! Nodes are SHA-256 cut to 20 bytes, the root is whole. A shred brings its leaf's six siblings, so a set whose
+//! root is authenticated needs, per further shred, one leaf hash and only those joins that no earlier shred of
+//! the set has paid for.
+//!
+//! Source: agave `ledger/src/shred/merkle_tree.rs`.
+
+use sha2::digest::generic_array::GenericArray;
+use sha2::{Digest, Sha256};
+use shred_wire::shred::{CODED_HEAD_LEN, NODE_LEN, PROOF_LEN, ROOT_LEN, SET_SHREDS, ShredView};
+
+/// A Merkle root: what the leader signs and what identifies a set.
+pub type Root = [u8; ROOT_LEN];
+/// An inner node or leaf.
+pub(crate) type Node = [u8; NODE_LEN];
+
+const LEAF_PREFIX: &[u8; 26] = b"\x00SOLANA_MERKLE_SHREDS_LEAF";
+const NODE_PREFIX: &[u8; 26] = b"\x01SOLANA_MERKLE_SHREDS_NODE";
+
+/// First node of each level in [`NodeCache::nodes`]: 64 leaves, then 32, 16, 8, 4 and the root's 2 children.
+const LEVEL_AT: [usize; PROOF_LEN] = [0, 64, 96, 112, 120, 124];
+const NODE_COUNT: usize = 126;
+
+/// SHA-256's initial state (FIPS 180-4, 5.3.3).
+const SHA256_INIT: [u32; 8] = [
+    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+];
+
+/// Hashes a received shred's leaf.
+#[inline]
+pub(crate) fn leaf(shred: &ShredView<'_>) -> Node {
+    let mut hasher = Sha256::new();
+    hasher.update(LEAF_PREFIX);
+    hasher.update(shred.leaf_bytes());
+    cut(&hasher.finalize().into())
+}
+
+/// Hashes the leaf of a recovered data shred from its parts.
+pub(crate) fn leaf_of_parts(head: &[u8; CODED_HEAD_LEN], area: &[u8], chained_root: &Root) -> Node {
+    let mut hasher = Sha256::new();
+    hasher.update(LEAF_PREFIX);
+    hasher.update(head);
+    hasher.update(area);
+    hasher.update(chained_root);
+    cut(&hasher.finalize().into())
+}
+
+/// Joins two children. The message is 66 bytes, so its two blocks are laid out here, padding included.
+#[inline]
+pub(crate) fn join(left: &Node, right: &Node) -> Root {
+    const PREFIX: usize = NODE_PREFIX.len();
+    const MESSAGE: usize = PREFIX + 2 * NODE_LEN;
+    let mut blocks = [0u8; 128];
+    blocks[..PREFIX].copy_from_slice(NODE_PREFIX);
+    blocks[PREFIX..PREFIX + NODE_LEN].copy_from_slice(left);
+    blocks[PREFIX + NODE_LEN..MESSAGE].copy_from_slice(right);
+    blocks[MESSAGE] = 0x80;
+    blocks[120..].copy_from_slice(&(8 * MESSAGE as u64).to_be_bytes());
+    let mut state = SHA256_INIT;
+    let (first, second) = blocks.split_at(64);
+    sha2::compress256(&mut state, &[*GenericArray::from_slice(first), *GenericArray::from_slice(second)]);
+    let mut root = [0; ROOT_LEN];
+    for (bytes, word) in root.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    root
+}
+
+#[inline]
+fn cut(root: &Root) -> Node {
+    let mut node = [0; NODE_LEN];
+    node.copy_from_slice(&root[..NODE_LEN]);
+    node
+}
+
+/// Joins `node`, at `index` of its level, with its sibling in the order the tree wants.
+#[inline]
+fn join_at(index: usize, node: &Node, sibling: &Node) -> Root {
+    if index.is_multiple_of(2) { join(node, sibling) } else { join(sibling, node) }
+}
+
+/// The root that `shred` claims by leaf and proof. Cost: one leaf hash and six joins.
+pub(crate) fn claimed_root(shred: &ShredView<'_>) -> Root {
+    let mut node = leaf(shred);
+    let mut index = shred.leaf_index();
+    let mut root = [0; ROOT_LEN];
+    for level in 0..PROOF_LEN {
+        root = join_at(index, &node, shred.sibling(level));
+        node = cut(&root);
+        index /= 2;
+    }
+    root
+}
+
+/// Nodes of one set's tree that are known to belong to its authenticated root.
+#[derive(Clone)]
+pub(crate) struct NodeCache {
+    known: u128,
+    nodes: [Node; NODE_COUNT],
+}
+
+impl NodeCache {
+    pub(crate) const fn new() -> Self {
+        Self { known: 0, nodes: [[0; NODE_LEN]; NODE_COUNT] }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.known = 0;
+    }
+
+    #[inline]
+    fn get(&self, at: usize) -> Option<&Node> {
+        (self.known >> at & 1 == 1).then(|| &self.nodes[at])
+    }
+
+    #[inline]
+    fn put(&mut self, at: usize, node: &Node) {
+        self.nodes[at] = *node;
+        self.known |= 1 << at;
+    }
+
+    /// Whether `shred` is a leaf of the tree under `root`; if so, its path and siblings become known.
+    ///
+    /// Cost: one leaf hash, and one join for each node on the path that is not known yet.
+    #[inline]
+    pub(crate) fn admit(&mut self, shred: &ShredView<'_>, root: &Root) -> bool {
+        let leaf_index = shred.leaf_index();
+        let mut path = [[0; NODE_LEN]; PROOF_LEN];
+        let mut node = leaf(shred);
+        let mut index = leaf_index;
+        let mut levels = 0;
+        let authentic = loop {
+            if levels == PROOF_LEN {
+                break false;
+            }
+            if let Some(known) = self.get(LEVEL_AT[levels] + index) {
+                break *known == node;
+            }
+            path[levels] = node;
+            let joined = join_at(index, &node, shred.sibling(levels));
+            levels += 1;
+            index /= 2;
+            if levels == PROOF_LEN {
+                break joined == *root;
+            }
+            node = cut(&joined);
+        };
+        if authentic {
+            for (level, node) in path[..levels].iter().enumerate() {
+                let index = leaf_index >> level;
+                self.put(LEVEL_AT[level] + index, node);
+                self.put(LEVEL_AT[level] + (index ^ 1), shred.sibling(level));
+            }
+        }
+        authentic
+    }
+
+    /// Whether the data leaves in `recovered` (bit i: data shred i), hashed by `leaf`, belong to the tree. All
+    /// other data leaves must be known. On success they become known; otherwise nothing changes.
+    ///
+    /// The code shreds' half is not needed: some shred of the set brought the left subtree's root.
+    pub(crate) fn admit_recovered(&mut self, recovered: u32, mut leaf: impl FnMut(usize) -> Node) -> bool {
+        let mut fresh = u64::from(recovered);
+        let mut trial = [[0; NODE_LEN]; SET_SHREDS];
+        for (place, node) in trial.iter_mut().enumerate() {
+            *node = if fresh >> place & 1 == 1 { leaf(place) } else { self.nodes[place] };
+        }
+        let leaves = trial;
+        let mut parents = [[[0; NODE_LEN]; SET_SHREDS / 2]; PROOF_LEN];
+        for level in 1..PROOF_LEN {
+            let width = SET_SHREDS >> level;
+            let mut fresh_above = 0;
+            for index in 0..width {
+                let at = LEVEL_AT[level] + index;
+                if fresh >> (2 * index) & 3 == 0 && let Some(known) = self.get(at) {
+                    parents[level][index] = *known;
+                    continue;
+                }
+                let joined = cut(&join(&trial[2 * index], &trial[2 * index + 1]));
+                if self.get(at).is_some_and(|known| *known != joined) {
+                    return false;
+                }
+                parents[level][index] = joined;
+                fresh_above |= 1 << index;
+            }
+            trial[..width].copy_from_slice(&parents[level][..width]);
+            fresh = fresh_above;
+        }
+        // The left subtree's root itself has to have been known, or nothing was compared with the signed root.
+        if self.get(LEVEL_AT[PROOF_LEN - 1]).is_none() {
+            return false;
+        }
+        for (place, node) in leaves.iter().enumerate() {
+            self.put(place, node);
+        }
+        for (level, row) in parents.iter().enumerate().skip(1) {
+            for (index, node) in row[..SET_SHREDS >> level].iter().enumerate() {
+                self.put(LEVEL_AT[level] + index, node);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn join_equals_the_library_over_the_same_bytes() {
+        let (left, right) = ([7; NODE_LEN], [9; NODE_LEN]);
+        let mut hasher = Sha256::new();
+        hasher.update(NODE_PREFIX);
+        hasher.update(left);
+        hasher.update(right);
+        let expected: Root = hasher.finalize().into();
+        assert_eq!(join(&left, &right), expected);
+    }
+}

@@ -1,0 +1,53 @@
+//! Sizes and rules a resolver is built from.
+
+use shred_wire::Nanos;
+use shred_wire::shred::ShredLimits;
+
+/// When a source's transactions are handed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Policy {
+    /// Merkle path and leader signature first. Nothing unauthenticated is ever seen.
+    #[default]
+    VerifyThenEmit,
+    /// The transaction first, marked unverified; then a verdict on it. For sources the operator trusts.
+    EmitThenVerify,
+}
+
+/// What a [`Resolver`](crate::Resolver) is built from. Everything is allocated and touched at construction.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Only shreds of this version are taken; `None` takes any, each set keeping to its own.
+    pub shred_version: Option<u16>,
+    /// The cluster's limits.
+    pub limits: ShredLimits,
+    /// Slots below the highest authenticated one that are still worked on.
+    pub slots_behind: u64,
+    /// Slots above the highest authenticated one that are taken. Bounds what a leader that signs shreds for
+    /// its far future can do.
+    pub slots_ahead: u64,
+    /// With nothing authenticated for this long, an authenticated shred outside the window moves the window.
+    pub resync_after: Nanos,
+    /// FEC sets whose bytes are held at once; about 67 KB each. Sets whose transactions are out are reused
+    /// first, then those of the lowest slot.
+    pub sets_max: usize,
+    /// Versions of sets that are remembered, with or without bytes; about 400 B each.
+    pub versions_max: usize,
+    /// PoH ticks a slot lasts, before Alpenglow (agave `DEFAULT_TICKS_PER_SLOT`).
+    pub ticks_per_slot: u64,
+}
+
+impl Default for Plan {
+    /// Mainnet with room: about 140 MB.
+    fn default() -> Self {
+        Self {
+            shred_version: None,
+            limits: ShredLimits::default(),
+            slots_behind: 47,
+            slots_ahead: 16,
+            resync_after: Nanos(2_000_000_000),
+            sets_max: 2048,
+            versions_max: 16_384,
+            ticks_per_slot: 64,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! End to end, conformance, zero allocation, dependency arrows.
