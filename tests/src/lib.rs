@@ -1,1 +1,5 @@
 //! End to end, conformance, zero allocation, dependency arrows.
+
+pub mod heap;
+pub mod hot_path;
+pub mod trap;

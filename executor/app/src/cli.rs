@@ -124,7 +124,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "F")]
     pub pcap: Option<PathBuf>,
     /// Length of one slot of the embedded leaders, milliseconds.
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=2_000))]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=2_000))]
     pub slot_ms: u32,
     /// Datagrams lost on the way, basis points (400 is 4 %).
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(0..=5_000))]

@@ -7,6 +7,7 @@
 //!
 //! `demo`, `run` and `replay` differ in what they plug in at both ends, and in nothing between.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use brain_wire::ArmedSignal;
 use engine::{Engine, EngineConfig, EngineError};
 use risk::Control;
-use rtrb::{Producer, RingBuffer};
+use rtrb::{Consumer, Producer, RingBuffer};
 use shred_resolve::{Plan as ResolvePlan, Policy, Resolver};
 use shred_source::arena::ArenaError;
 use shred_source::{ArenaPlan, CoreFrames, DatagramSource, RxFrames, frame_ring};
@@ -95,7 +96,7 @@ pub struct Prepared {
     frames: Vec<RxFrames>,
     /// Taken by the bridge, if there is one.
     signals: Option<Producer<ArmedSignal>>,
-    bundles: rtrb::Consumer<bundle::BundleCell>,
+    bundles: Consumer<bundle::BundleCell>,
     reports: Producer<submit::Report>,
     control: Arc<Control>,
     published: Arc<Published>,
@@ -115,9 +116,9 @@ impl Prepared {
             rx.push(source_end);
             core_frames.push(core_end);
         }
-        let (signals, signals_out) = RingBuffer::new(cells(Cell::Signal));
-        let (bundles_in, bundles) = RingBuffer::new(cells(Cell::Bundle));
-        let (reports, reports_out) = RingBuffer::new(cells(Cell::Report));
+        let (signals, signals_out) = touched_ring(cells(Cell::Signal));
+        let (bundles_in, bundles) = touched_ring(cells(Cell::Bundle));
+        let (reports, reports_out) = touched_ring(cells(Cell::Report));
         let ticker = Ticker::calibrate();
         let published = Arc::new(Published::default());
         let rings = CoreRings {
@@ -193,6 +194,16 @@ impl Prepared {
         };
         Ok(Pipeline { hot, submit, stop, ended, published })
     }
+}
+
+/// An empty ring whose every cell has been written once, so that its first turn meets no page fault.
+fn touched_ring<T>(cell_count: usize) -> (Producer<T>, Consumer<T>) {
+    let (mut producer, consumer) = RingBuffer::new(cell_count);
+    if let Ok(mut chunk) = producer.write_chunk_uninit(cell_count) {
+        // Nothing is committed: to the ring the cells stay empty.
+        chunk.as_mut_slices().0.fill_with(MaybeUninit::zeroed);
+    }
+    (producer, consumer)
 }
 
 #[derive(Default)]

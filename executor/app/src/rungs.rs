@@ -7,7 +7,8 @@ const LONGEST_NS: u64 = 10_000_000_000;
 /// Decimal digits kept.
 const DIGITS: u8 = 3;
 
-/// One histogram per rung, in nanoseconds. Their memory is taken at construction; recording does not allocate.
+/// One histogram per rung, in nanoseconds. Their memory is taken and touched at construction; recording does not
+/// allocate.
 #[derive(Debug, Clone)]
 pub struct Rungs {
     /// Last needed datagram in user space to transaction emitted.
@@ -45,7 +46,10 @@ impl Default for Rungs {
 /// An empty histogram with fixed bounds.
 #[must_use]
 pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are in order")
+    let mut histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are in order");
+    // Fresh counts are pages that nobody has touched; this writes every one of them.
+    histogram.reset();
+    histogram
 }
 
 /// The quantiles every table shows: p50, p99, p99.9 and the maximum, in nanoseconds.

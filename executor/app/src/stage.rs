@@ -89,6 +89,7 @@ impl<S: Stage + 'static> Runner<S> {
                 if let Some(cpu) = seat.cpu {
                     core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
                 }
+                touch_stack();
                 before();
                 while !stop.load(Ordering::Relaxed) {
                     if stage.poll() == 0 {
@@ -109,6 +110,16 @@ impl<S: Stage + 'static> Runner<S> {
     pub fn join(self) -> Result<S, RunnerError> {
         self.thread.join().map_err(|_| RunnerError::Panicked(self.name))
     }
+}
+
+/// Stack that a duty cycle may need, with room: the deepest holds a bundle and the shreds of a set's recovery.
+const STACK_TOUCHED: usize = 256 * 1024;
+
+/// Writes to the stack below the caller's frame, so that no duty cycle is the first to need a page of it.
+#[inline(never)]
+fn touch_stack() {
+    let mut below = [0u8; STACK_TOUCHED];
+    std::hint::black_box(&mut below);
 }
 
 /// Two stages on one thread, in the order data moves.

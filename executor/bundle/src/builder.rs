@@ -101,7 +101,7 @@ pub enum BuildReject {
     QuoteNotSol,
     /// The coin's mint belongs to neither token program.
     UnknownTokenProgram,
-    /// Nothing is given, or a buy would accept nothing in return.
+    /// No tokens would change hands, or a buy may cost nothing.
     ZeroAmount,
     /// The lane needs a larger tip.
     TipTooSmall,
@@ -390,12 +390,12 @@ impl Builder {
             of_turn(&self.tip_accounts, turn)
         };
         patch.set_key(KeyField::TipAccount, *tip_account);
-        let (amount_in, amount_out_min) = match intent.side {
-            Side::Buy => (intent.spend.0, intent.tokens.0),
-            Side::Sell => (intent.tokens.0, intent.receive_min.0),
+        let quote_limit = match intent.side {
+            Side::Buy => intent.spend,
+            Side::Sell => intent.receive_min,
         };
-        patch.set_value(ValueField::AmountIn, amount_in);
-        patch.set_value(ValueField::AmountOutMin, amount_out_min);
+        patch.set_value(ValueField::Tokens, intent.tokens.0);
+        patch.set_value(ValueField::QuoteLimit, quote_limit.0);
         patch.set_value(ValueField::TipLamports, intent.tip.0);
         Ok(patch)
     }

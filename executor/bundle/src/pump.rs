@@ -4,7 +4,11 @@
 //! mint). On them v3 moves lamports: the wrapped-SOL accounts of the curve and of the user must be named but
 //! need not exist, and the buyback fee recipient is the wallet itself.
 //!
-//! Buys carry `partial_fill = false`: on a mayhem curve `true` would skip the least amount out.
+//! Both sides name an exact number of tokens and a limit in lamports, so a trade that landed tells how many
+//! tokens changed hands whatever the curve did before it; only the price is left open, up to its limit. An
+//! exact-in buy would leave the tokens open, and an exit of more than was bought fails.
+//!
+//! Buys carry `partial_fill = false`: `true` would take what the curve has left and land with fewer tokens.
 //!
 //! Source: pump-rust-client 0.5.0 `idls/pump.json`, `src/sdk/pump_v3.rs`, `src/sdk/pump_v2.rs`;
 //! pump-public-docs `docs/instructions/TRADE_V3.md` at 2293f9a. The order of accounts is held to the
@@ -61,7 +65,7 @@ pub(crate) fn trade(
         program: PUMP_PROGRAM,
         accounts,
         data: data(venue, side),
-        values: vec![(ValueField::AmountIn, 8), (ValueField::AmountOutMin, 16)],
+        values: vec![(ValueField::Tokens, 8), (ValueField::QuoteLimit, 16)],
     };
     match side {
         Side::Buy => vec![create_user_base_account(token_program, &trader.user), trade],
@@ -102,12 +106,12 @@ fn create_user_base_account(token_program: &Key, user: &Key) -> InstructionSpec 
     }
 }
 
-/// `buy_exact_quote_in(quote in, least tokens out, partial_fill)` or `sell(tokens in, least quote out)`.
+/// `buy(amount, max_sol_cost, partial_fill)` or `sell(amount, min_sol_output)`: amounts are u64, the option a byte.
 fn data(venue: Venue, side: Side) -> Vec<u8> {
     let discriminator = match (venue, side) {
-        (Venue::PumpV3, Side::Buy) => discriminator::BUY_EXACT_QUOTE_IN_V3,
+        (Venue::PumpV3, Side::Buy) => discriminator::BUY_V3,
         (Venue::PumpV3, Side::Sell) => discriminator::SELL_V3,
-        (Venue::PumpV2, Side::Buy) => discriminator::BUY_EXACT_QUOTE_IN_V2,
+        (Venue::PumpV2, Side::Buy) => discriminator::BUY_V2,
         (Venue::PumpV2, Side::Sell) => discriminator::SELL_V2,
     };
     let mut data = discriminator.to_le_bytes().to_vec();

@@ -88,10 +88,10 @@ pub const KEY_FIELD_COUNT: usize = 13;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum ValueField {
-    /// What we give: lamports when buying, raw tokens when selling.
-    AmountIn,
-    /// The least we accept: raw tokens when buying, lamports when selling.
-    AmountOutMin,
+    /// Raw tokens that change hands, to the unit.
+    Tokens,
+    /// Worst price accepted, lamports: the most to pay when buying, the least to receive when selling.
+    QuoteLimit,
     /// Tip, lamports.
     TipLamports,
 }
@@ -662,7 +662,7 @@ mod tests {
             program: PROGRAM,
             accounts,
             data: vec![9; 16],
-            values: vec![(ValueField::AmountIn, 8)],
+            values: vec![(ValueField::Tokens, 8)],
         }
     }
 
@@ -739,7 +739,7 @@ mod tests {
             CompileError::TooManyInstructions(65)
         );
         let mut outside = spec(vec![]);
-        outside.values = vec![(ValueField::AmountIn, 9)];
+        outside.values = vec![(ValueField::Tokens, 9)];
         assert_eq!(
             compile(WireVersion::V1, &[outside]),
             CompileError::InstructionTooLong(0)

@@ -98,7 +98,7 @@ impl Default for BlockEngineConfig {
             rivals: Rivals::default(),
             forward_latency: (Duration::from_millis(2), Duration::from_millis(12)),
             auction_slots_ahead: 1,
-            hold_slots_max: 16,
+            hold_slots_max: 4,
             lost_bps: 100,
             expiry_silent_bps: 5_000,
             internal_error_bps: 20,

@@ -56,10 +56,18 @@ pub const PUMP_FEE_CONFIG: Key = key("8Wf5TiAheLUqBrKXeYg2JtAFFMWtKdG2BSFgqUcPVw
 /// Pump's global volume accumulator: PDA `["global_volume_accumulator"]`.
 pub const PUMP_GLOBAL_VOLUME: Key = key("Hq2wp8uJ9jCPsYgNHex8RtqdvMPfVGoYwjvF1ATiwn2Y");
 
-/// Two of `Global.fee_recipients` on mainnet, as public trading clients list them.
-pub const PUMP_FEE_RECIPIENTS: [Key; 2] = [
-    key("CebN5WGQ4jvEPvsVU4EoHEpgzq1VV7AbicfhtW4xC9iM"),
+/// `Global.fee_recipient` and `Global.fee_recipients` on mainnet, as public trading clients list them; the
+/// official list is pump-public-docs `docs/FEE_RECIPIENTS.md`. Mayhem coins have another list, which this
+/// market does not ask for.
+pub const PUMP_FEE_RECIPIENTS: [Key; 8] = [
     key("62qc2CNXwrYqQScmEdiZFFAnJR262PxWEuNQtxfafNgV"),
+    key("7VtfL8fvgNfhz17qKRMjzQEXgbdpnHHHQRh54R9jP2RJ"),
+    key("7hTckgnGnLQR6sdH7YkqFTAA7VwTfYFaZ6EhEsU3saCX"),
+    key("9rPYyANsfQZw3DnDmKE3YCQF5E8oD89UXoHn9JFEhJUz"),
+    key("AVmoTthdrX6tKt4nDjco2D775W2YK3sDhxPcMmzUAmTY"),
+    key("CebN5WGQ4jvEPvsVU4EoHEpgzq1VV7AbicfhtW4xC9iM"),
+    key("FWsW1xNtWscwNmKv6wVsU1iTzRN6wmmk3MjxRP5tT7hz"),
+    key("G5UZAVbAf46s7cKWoyKu8kYTip9DGTpbLZ2qa9Aq69dP"),
 ];
 
 /// `Global.buyback_fee_recipients` on mainnet, as public trading clients list them.

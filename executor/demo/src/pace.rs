@@ -32,7 +32,7 @@ pub struct DemoConfig {
     pub seed: u64,
     /// Ends after this many seconds; 0 runs until stopped.
     pub seconds: u64,
-    /// Length of a slot in milliseconds.
+    /// Length of a slot in milliseconds. Mainnet went from 400 over 350 to 300 by September 2026 (SIMD-0525).
     pub slot_ms: u64,
     /// One source per address; each loses datagrams of its own.
     pub destinations: Vec<SocketAddr>,
@@ -77,7 +77,7 @@ impl Default for DemoConfig {
         Self {
             seed,
             seconds: 0,
-            slot_ms: 400,
+            slot_ms: 300,
             destinations: Vec::new(),
             wire: WireConfig {
                 loss_bps: 100,

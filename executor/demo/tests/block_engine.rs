@@ -556,6 +556,7 @@ async fn waiting_ends_with_a_word_or_without() {
             &chain,
             BlockEngineConfig {
                 expiry_silent_bps,
+                hold_slots_max: 16,
                 ..quiet()
             },
         )

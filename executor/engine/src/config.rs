@@ -20,7 +20,9 @@ pub struct EngineConfig {
     pub curve_capacity: usize,
     /// Places curves in the table; changes no answer. Random in production, fixed in replay or not at all.
     pub hash_seed: u64,
-    /// Transactions of ours remembered until they can no longer land. At least twice what may be in flight.
+    /// Transactions of ours remembered until they can no longer land, which is the life of their blockhash even
+    /// for those that landed: at least as many as may be sent in 150 blocks, about 900 bytes each. When it is
+    /// full nothing more is sent.
     pub inflight_capacity: usize,
     /// Slots after its blockhash's own at which a transaction of ours is given up for expired, when the
     /// observed chain has not proven it earlier. A blockhash lives 150 blocks; skipped slots stretch that.
@@ -44,7 +46,7 @@ pub struct EngineConfig {
 }
 
 impl Default for EngineConfig {
-    /// Verified transactions only, 4,096 curves, 64 own transactions, 64 signals.
+    /// Verified transactions only, 4,096 curves, 1,024 own transactions, 64 signals.
     fn default() -> Self {
         Self {
             params: Params::default(),
@@ -52,7 +54,7 @@ impl Default for EngineConfig {
             schedule: FeeSchedule::mainnet(),
             curve_capacity: 4_096,
             hash_seed: 0,
-            inflight_capacity: 64,
+            inflight_capacity: 1_024,
             inflight_slots_max: 300,
             exit_retry_slots: 8,
             armed_capacity: 64,
@@ -109,7 +111,7 @@ impl From<LimitError> for EngineError {
     }
 }
 
-/// Most transactions or signals a table scans.
+/// Most signals a table scans, and most own transactions looked at when a block ends.
 const SCANNED_MAX: usize = 4_096;
 
 impl EngineConfig {

@@ -2,7 +2,7 @@
 
 use bundle::BuildReject;
 use market::DecodeReject;
-use strategy::Pass;
+use strategy::{Origin, Pass};
 
 use crate::armed::ArmReject;
 
@@ -39,13 +39,18 @@ pub struct Counters {
     pub build_rejected: [u64; BuildReject::COUNT],
     /// Bundles handed over.
     pub bundle_handed: u64,
+    /// The same by [`Origin::code`].
+    pub bundle_handed_for: [u64; Origin::COUNT],
     /// Bundles the ring had no room for.
     pub bundle_refused: u64,
     /// Entries of ours seen in the stream.
     pub entry_included: u64,
     /// Exits of ours seen in the stream.
     pub exit_included: u64,
-    /// Own transactions included although the curve's arithmetic says they fail: booked at their limits.
+    /// Entries and exits of ours seen in the stream, by [`Origin::code`].
+    pub included_for: [u64; Origin::COUNT],
+    /// Own transactions included although the curve's arithmetic says they fail: their quote is
+    /// booked at its limit.
     pub fill_unpredicted: u64,
     /// Own transactions on a lane without revert protection whose failure the arithmetic predicts.
     pub own_failed: u64,

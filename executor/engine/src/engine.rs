@@ -224,14 +224,18 @@ impl<T: Ticks> Engine<T> {
     }
 
     /// A lane says it did not take the bundle of `intent_id`, so nobody else has it: its reservation is
-    /// released now. Should it land all the same, it is adopted.
+    /// released now. Should it land all the same, it is adopted. After an exit the next one waits a little.
     pub fn rejected<O: Output + ?Sized>(&mut self, intent_id: u64, out: &mut O) {
         let Some(index) = self.inflight.find_intent(intent_id) else {
             return;
         };
         self.hash.words([tag::REJECTED, intent_id]);
+        let intent = self.inflight.get(index).map(|item| item.intent);
         if self.give_up(index, out) {
             self.counters.own_rejected += 1;
+            if let Some(intent) = intent {
+                self.defer(&intent);
+            }
         }
     }
 
@@ -376,9 +380,9 @@ impl<T: Ticks> Engine<T> {
         &mut self.curves
     }
 
-    /// Open positions. A position opens when our signature is seen in a block: that is *included*, and tokens
-    /// and cost are the curve's arithmetic at that place. *Filled* is the account's balance, which only
-    /// account truth knows; this engine does not claim it.
+    /// Open positions. A position opens when our signature is seen in a block: that is *included*. Its tokens
+    /// are the number the entry named, its cost is the curve's arithmetic at that place. *Filled* is the
+    /// account's balance, which only account truth knows; this engine does not claim it.
     pub fn positions(&self) -> impl Iterator<Item = &Position> {
         self.positions.iter()
     }
@@ -499,7 +503,7 @@ impl<T: Ticks> Engine<T> {
                 Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
                 considered => considered.map(|intent| (intent, None)),
             };
-            return self.follow(chosen, out);
+            return self.follow(self.unless_deferred(chosen), out);
         }
         if self.gate.exposure(&mint).is_some() {
             return self.follow(Err(Pass::Entering), out);
@@ -594,6 +598,29 @@ impl<T: Ticks> Engine<T> {
         Some((intent, Some(order)))
     }
 
+    /// The exit chosen, unless one for the same reason failed so lately that this one has to wait.
+    fn unless_deferred(
+        &self,
+        chosen: Result<(Intent, Option<Order>), Pass>,
+    ) -> Result<(Intent, Option<Order>), Pass> {
+        let (intent, order) = chosen?;
+        if self
+            .positions
+            .is_deferred(&intent.mint, intent.origin, self.slot)
+        {
+            return Err(Pass::ExitDeferred);
+        }
+        Ok((intent, order))
+    }
+
+    /// What was intended did not leave, or came back: an exit like it must not follow at the next event.
+    fn defer(&mut self, intent: &Intent) {
+        if intent.side == Side::Sell {
+            self.positions
+                .exit_failed(&intent.mint, intent.origin, self.slot);
+        }
+    }
+
     /// Places what was chosen, or counts why nothing was.
     fn follow<O: Output + ?Sized>(
         &mut self,
@@ -612,7 +639,7 @@ impl<T: Ticks> Engine<T> {
         }
     }
 
-    /// Gate, builder, ring: the intent becomes a bundle or a counted refusal.
+    /// Gate, builder, ring: the intent becomes a bundle or a counted refusal, which defers the next exit.
     fn place<O: Output + ?Sized>(&mut self, mut intent: Intent, out: &mut O) {
         intent.id = self.next_intent;
         self.next_intent += 1;
@@ -630,10 +657,12 @@ impl<T: Ticks> Engine<T> {
             Err(refusal) => {
                 self.hash_intent(&intent);
                 self.hash.words([tag::REFUSED, refusal as u64]);
+                self.defer(&intent);
                 return out.note(&Note::Refused(&intent, refusal));
             }
         };
         let Some(blockhash) = self.signed(&approved) else {
+            self.defer(&intent);
             return self.gate.release(approved.into_reservation());
         };
         self.stages.built = self.ticks.now();
@@ -644,6 +673,7 @@ impl<T: Ticks> Engine<T> {
         if !taken {
             self.counters.bundle_refused += 1;
             self.hash.word(tag::RING_FULL);
+            self.defer(&intent);
             return self.gate.release(approved.into_reservation());
         }
         self.handed(&intent, blockhash, approved.into_reservation());
@@ -672,6 +702,7 @@ impl<T: Ticks> Engine<T> {
     /// Remembers a bundle that is on its way.
     fn handed(&mut self, intent: &Intent, blockhash: RecentBlockhash, reservation: Reservation) {
         self.counters.bundle_handed += 1;
+        self.counters.bundle_handed_for[usize::from(intent.origin.code())] += 1;
         for message in (0..self.cell.count()).filter_map(|index| self.cell.message(index)) {
             self.hash.bytes(message);
         }
@@ -717,6 +748,7 @@ impl<T: Ticks> Engine<T> {
                 Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
                 considered => considered.map(|intent| (intent, None)),
             };
+            let chosen = self.unless_deferred(chosen);
             if chosen.is_ok() {
                 self.follow(chosen, out);
             }

@@ -37,22 +37,37 @@ pub(crate) struct Inclusion {
     pub(crate) before: Option<Position>,
 }
 
-/// A fixed number of them; a scan over one word each finds a signature.
+/// A fixed number of them, densely, with an index by signature.
+///
+/// Every transaction of the stream is looked up, and hardly any is ours: that costs one or two loads from the
+/// index, two bytes a place, which stays in the first cache. Nothing allocates after `new`.
 #[derive(Debug)]
 pub(crate) struct InflightTable {
+    index: Index,
     prefixes: Box<[u64]>,
+    intent_ids: Box<[u64]>,
     items: Box<[Option<Inflight>]>,
     count: usize,
 }
 
 impl InflightTable {
+    /// Room for `capacity` transactions, at most [`InflightTable::CAPACITY_MAX`].
     pub(crate) fn new(capacity: usize) -> Self {
+        assert!(
+            capacity <= Self::CAPACITY_MAX,
+            "a place holds a 16-bit number"
+        );
         Self {
+            index: Index::new(capacity),
             prefixes: vec![0; capacity].into_boxed_slice(),
+            intent_ids: vec![0; capacity].into_boxed_slice(),
             items: (0..capacity).map(|_| None).collect(),
             count: 0,
         }
     }
+
+    /// Most transactions a table can hold: one less than a place can number, zero being an empty place.
+    pub(crate) const CAPACITY_MAX: usize = u16::MAX as usize - 1;
 
     pub(crate) const fn has_room(&self) -> bool {
         self.count < self.items.len()
@@ -67,32 +82,29 @@ impl InflightTable {
         if !self.has_room() {
             return Some(inflight);
         }
-        self.prefixes[self.count] = prefix(&inflight.signature);
-        self.items[self.count] = Some(inflight);
+        let item = self.count;
+        self.prefixes[item] = prefix(&inflight.signature);
+        self.intent_ids[item] = inflight.intent.id;
+        self.items[item] = Some(inflight);
+        self.index.insert(&self.prefixes, item);
         self.count += 1;
         None
     }
 
     #[inline]
     pub(crate) fn find(&self, signature: &[u8; 64]) -> Option<usize> {
-        let wanted = prefix(signature);
-        let same = |index: &usize| {
-            self.items[*index]
-                .as_ref()
-                .is_some_and(|item| item.signature == *signature)
-        };
-        let candidates = self.prefixes[..self.count].iter().enumerate();
-        candidates
-            .filter(|(_, known)| **known == wanted)
-            .map(|(index, _)| index)
-            .find(same)
+        self.index.find(prefix(signature), |item, wanted| {
+            self.prefixes[item] == wanted
+                && self.items[item]
+                    .as_ref()
+                    .is_some_and(|known| known.signature == *signature)
+        })
     }
 
     pub(crate) fn find_intent(&self, intent_id: u64) -> Option<usize> {
-        self.items[..self.count]
+        self.intent_ids[..self.count]
             .iter()
-            .flatten()
-            .position(|item| item.intent.id == intent_id)
+            .position(|known| *known == intent_id)
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&Inflight> {
@@ -108,14 +120,200 @@ impl InflightTable {
         if index >= self.count {
             return None;
         }
-        self.count -= 1;
-        self.items.swap(index, self.count);
-        self.prefixes.swap(index, self.count);
-        self.items[self.count].take()
+        let last = self.count - 1;
+        self.index.remove(&self.prefixes, index);
+        if index != last {
+            self.index.renumber(&self.prefixes, last, index);
+        }
+        self.count = last;
+        self.items.swap(index, last);
+        self.prefixes.swap(index, last);
+        self.intent_ids.swap(index, last);
+        self.items[last].take()
     }
+}
+
+/// Open addressing over the items' prefixes: an item's number plus one, or zero.
+///
+/// At least half of the places are empty. What is searched for may be anybody's choice, but what is stored is
+/// our own signatures, so nobody can make the runs of taken places long.
+#[derive(Debug)]
+struct Index {
+    places: Box<[u16]>,
+}
+
+impl Index {
+    fn new(capacity: usize) -> Self {
+        let len = (capacity * 2).next_power_of_two();
+        Self {
+            places: vec![0; len].into_boxed_slice(),
+        }
+    }
+
+    fn mask(&self) -> usize {
+        self.places.len() - 1
+    }
+
+    /// The first item along the run of `prefix` that `is_it` confirms.
+    #[inline]
+    fn find(&self, prefix: u64, is_it: impl Fn(usize, u64) -> bool) -> Option<usize> {
+        let mask = self.mask();
+        let mut place = home(prefix) & mask;
+        // Ends: half of the places are empty.
+        while self.places[place] != 0 {
+            let item = usize::from(self.places[place]) - 1;
+            if is_it(item, prefix) {
+                return Some(item);
+            }
+            place = (place + 1) & mask;
+        }
+        None
+    }
+
+    fn insert(&mut self, prefixes: &[u64], item: usize) {
+        let mask = self.mask();
+        let mut place = home(prefixes[item]) & mask;
+        while self.places[place] != 0 {
+            place = (place + 1) & mask;
+        }
+        self.places[place] = number(item);
+    }
+
+    /// Empties the item's place and closes the gap, so that no search ends before what it looks for.
+    fn remove(&mut self, prefixes: &[u64], item: usize) {
+        let mask = self.mask();
+        let mut gap = self.place_of(prefixes, item);
+        let mut place = (gap + 1) & mask;
+        while self.places[place] != 0 {
+            let home = home(prefixes[usize::from(self.places[place]) - 1]) & mask;
+            let from_home = place.wrapping_sub(home) & mask;
+            if from_home >= (place.wrapping_sub(gap) & mask) {
+                self.places[gap] = self.places[place];
+                gap = place;
+            }
+            place = (place + 1) & mask;
+        }
+        self.places[gap] = 0;
+    }
+
+    /// The item called `from` is called `to` now.
+    fn renumber(&mut self, prefixes: &[u64], from: usize, to: usize) {
+        let place = self.place_of(prefixes, from);
+        self.places[place] = number(to);
+    }
+
+    /// Where an item that is in the index stands.
+    fn place_of(&self, prefixes: &[u64], item: usize) -> usize {
+        let mask = self.mask();
+        let mut place = home(prefixes[item]) & mask;
+        while self.places[place] != number(item) {
+            assert!(self.places[place] != 0, "every item is in the index");
+            place = (place + 1) & mask;
+        }
+        place
+    }
+}
+
+/// Where the search for a prefix begins; signatures are uniform, so their own bits spread them.
+const fn home(prefix: u64) -> usize {
+    prefix as usize
+}
+
+/// What a place says about `item`; items are fewer than [`InflightTable::CAPACITY_MAX`].
+const fn number(item: usize) -> u16 {
+    item as u16 + 1
 }
 
 fn prefix(signature: &[u8; 64]) -> u64 {
     let (words, _) = signature.as_chunks::<8>();
     u64::from_le_bytes(words[0])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use market::{Mint, PumpAccounts, Side, TokenAmount};
+    use proptest::prelude::*;
+    use shred_wire::Nanos;
+    use strategy::{LaneClass, Origin, Venue};
+
+    use super::*;
+
+    fn inflight(signature: [u8; 64], id: u64) -> Inflight {
+        let intent = Intent {
+            id,
+            origin: Origin::Launch,
+            venue: Venue::PumpV3,
+            lane: LaneClass::PrivateBundle,
+            side: Side::Buy,
+            mint: Mint([1; 32]),
+            spend: Lamports(1),
+            tokens: TokenAmount(1),
+            receive_min: Lamports(0),
+            tip: Lamports(0),
+            slot: Slot(1),
+            at: Nanos(1),
+            accounts: PumpAccounts::default(),
+        };
+        Inflight {
+            signature,
+            intent,
+            blockhash: RecentBlockhash {
+                hash: [1; 32],
+                slot: Slot(1),
+            },
+            state: State::Released,
+        }
+    }
+
+    /// Few distinct prefixes, so that runs grow, wrap around and break; the rest tells signatures apart.
+    fn signature(prefix: u8, rest: u8) -> [u8; 64] {
+        let mut signature = [0; 64];
+        signature[0] = prefix.wrapping_add(250);
+        signature[63] = rest;
+        signature
+    }
+
+    proptest! {
+        /// Goal: exactly what was put in and not taken out is found, whatever the order.
+        /// Method: against a map, with a table that is full most of the time.
+        #[test]
+        fn it_finds_what_is_in_it_and_nothing_else(
+            steps in prop::collection::vec((any::<bool>(), 0u8..10, 0u8..4, any::<prop::sample::Index>()), 0..400),
+        ) {
+            let mut table = InflightTable::new(24);
+            let mut known = BTreeMap::new();
+            for (id, (insert, prefix, rest, which)) in steps.into_iter().enumerate() {
+                let signature = signature(prefix, rest);
+                if insert && !known.contains_key(&signature) {
+                    let room = known.len() < 24;
+                    prop_assert_eq!(table.has_room(), room);
+                    prop_assert_eq!(table.insert(inflight(signature, id as u64)).is_none(), room);
+                    if room {
+                        known.insert(signature, id as u64);
+                    }
+                } else if table.count() > 0 {
+                    let gone = table.remove(which.index(table.count())).unwrap();
+                    prop_assert_eq!(known.remove(&gone.signature), Some(gone.intent.id));
+                }
+                prop_assert_eq!(table.count(), known.len());
+                for (prefix, rest) in (0..10).flat_map(|prefix| (0..4).map(move |rest| (prefix, rest))) {
+                    let signature = super::tests::signature(prefix, rest);
+                    let found = table.find(&signature).map(|at| table.get(at).unwrap().intent.id);
+                    prop_assert_eq!(found, known.get(&signature).copied());
+                    if let Some(id) = found {
+                        prop_assert_eq!(table.find_intent(id), table.find(&signature));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn removing_from_nowhere_is_nothing() {
+        let mut table = InflightTable::new(1);
+        assert!(table.remove(0).is_none() && table.find(&[0; 64]).is_none());
+    }
 }

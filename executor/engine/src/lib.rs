@@ -12,8 +12,9 @@
 //! waits. Everything that decides is deterministic, and [`Engine::state_hash`] sums up what was decided: the
 //! same transactions, blocks and signals give the same hash on any machine.
 //!
-//! Our signature in a block means *included*. What it bought or sold is then reckoned with the curve's own
-//! arithmetic at that place; the account's balance, which alone is a fill, is not known here.
+//! Our signature in a block means *included*. Our trades name their tokens exactly, so those are booked as
+//! named; what they cost or brought is reckoned with the curve's own arithmetic at that place. The account's
+//! balance, which alone is a fill, is not known here.
 #![forbid(unsafe_code)]
 
 pub mod armed;

@@ -33,17 +33,17 @@ pub enum Note<'a> {
     Handed(&'a Intent),
     /// The gate refused an intent.
     Refused(&'a Intent, Refusal),
-    /// A transaction of ours is in a block. Amounts are the curve's arithmetic, not the account's balance.
+    /// A transaction of ours is in a block. What that did is reckoned, not read from an account.
     Included {
         /// The intent it served.
         intent: &'a Intent,
         /// Slot of the block.
         slot: Slot,
-        /// Tokens bought or sold, as modelled.
+        /// Tokens bought or sold: the number the transaction names.
         tokens: TokenAmount,
         /// Entry: quote paid, fees included. Exit: quote received. As modelled.
         quote: Lamports,
-        /// The arithmetic foresaw it; otherwise the amounts are the intent's limits.
+        /// The arithmetic foresaw it; otherwise the quote is the intent's limit.
         predicted: bool,
     },
     /// A transaction of ours can no longer land, or its lane rejected it; its reservation is released.

@@ -1,14 +1,33 @@
 //! Open positions in a fixed array, found by coin.
 
 use market::{Lamports, Mint, TokenAmount};
-use strategy::Position;
+use shred_wire::Slot;
+use strategy::{Origin, Position};
 
 /// At most as many positions as the gate allows.
 #[derive(Debug)]
 pub(crate) struct Positions {
-    items: Box<[Option<Position>]>,
+    items: Box<[Option<Held>]>,
     count: usize,
 }
+
+/// A position and how its exits fared.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    position: Position,
+    deferral: Option<Deferral>,
+}
+
+/// Exits for one reason failed one after the other; the next waits.
+#[derive(Clone, Copy, Debug)]
+struct Deferral {
+    origin: u8,
+    failed_count: u32,
+    until: Slot,
+}
+
+/// Longest wait between two tries to leave for the same reason.
+const DEFERRAL_SLOTS_MAX: u64 = 8;
 
 impl Positions {
     pub(crate) fn new(capacity: usize) -> Self {
@@ -20,12 +39,24 @@ impl Positions {
 
     /// Open positions, densely in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Position> {
+        self.held().map(|held| &held.position)
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Held> {
         self.items[..self.count].iter().flatten()
+    }
+
+    fn held_mut(&mut self, mint: &Mint) -> Option<&mut Held> {
+        self.items[..self.count]
+            .iter_mut()
+            .flatten()
+            .find(|held| held.position.mint == *mint)
     }
 
     /// The position at `index`; indexes run from 0 to the count.
     pub(crate) fn at(&self, index: usize) -> Option<&Position> {
-        self.items[..self.count].get(index)?.as_ref()
+        let held = self.items[..self.count].get(index)?.as_ref();
+        held.map(|held| &held.position)
     }
 
     pub(crate) const fn count(&self) -> usize {
@@ -38,10 +69,31 @@ impl Positions {
     }
 
     pub(crate) fn get_mut(&mut self, mint: &Mint) -> Option<&mut Position> {
-        self.items[..self.count]
-            .iter_mut()
-            .flatten()
-            .find(|position| position.mint == *mint)
+        self.held_mut(mint).map(|held| &mut held.position)
+    }
+
+    /// An exit for `origin` failed in `slot`: the next one waits one slot, then two, then four, at most
+    /// [`DEFERRAL_SLOTS_MAX`]. An exit for another reason does not: a stop is not held up by a missed profit.
+    pub(crate) fn exit_failed(&mut self, mint: &Mint, origin: Origin, slot: Slot) {
+        let Some(held) = self.held_mut(mint) else {
+            return;
+        };
+        let origin = origin.code();
+        let same = held.deferral.filter(|deferral| deferral.origin == origin);
+        let failed_count = same.map_or(0, |deferral| deferral.failed_count);
+        let wait = 1u64.checked_shl(failed_count).unwrap_or(u64::MAX);
+        held.deferral = Some(Deferral {
+            origin,
+            failed_count: failed_count.saturating_add(1),
+            until: Slot(slot.0.saturating_add(wait.min(DEFERRAL_SLOTS_MAX))),
+        });
+    }
+
+    /// Whether an exit for `origin` must still wait in `slot`.
+    pub(crate) fn is_deferred(&self, mint: &Mint, origin: Origin, slot: Slot) -> bool {
+        let held = self.held().find(|held| held.position.mint == *mint);
+        held.and_then(|held| held.deferral)
+            .is_some_and(|deferral| deferral.origin == origin.code() && slot < deferral.until)
     }
 
     /// Opens a position; `false` without room, or when one in the coin is open.
@@ -49,7 +101,10 @@ impl Positions {
         if self.count == self.items.len() || self.get(&position.mint).is_some() {
             return false;
         }
-        self.items[self.count] = Some(position);
+        self.items[self.count] = Some(Held {
+            position,
+            deferral: None,
+        });
         self.count += 1;
         true
     }
@@ -74,12 +129,9 @@ impl Positions {
     }
 
     pub(crate) fn close(&mut self, mint: &Mint) -> Option<Position> {
-        let index = self.items[..self.count]
-            .iter()
-            .flatten()
-            .position(|position| position.mint == *mint)?;
+        let index = self.iter().position(|position| position.mint == *mint)?;
         self.count -= 1;
         self.items.swap(index, self.count);
-        self.items[self.count].take()
+        self.items[self.count].take().map(|held| held.position)
     }
 }

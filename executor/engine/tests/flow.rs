@@ -29,12 +29,12 @@ fn a_launch_becomes_signed_bytes_that_say_what_was_decided() {
         (trade.mint, trade.trader, trade.side),
         (MINT, world.trader, Side::Buy)
     );
-    let tokens_min = quote.tokens.less_bps(params.entry_slippage);
+    let tokens = quote.tokens.less_bps(params.entry_slippage);
     assert_eq!(
         trade.amounts,
-        Amounts::ExactIn {
-            quote_in: params.budget,
-            tokens_min
+        Amounts::TokensOut {
+            tokens,
+            quote_max: params.budget
         }
     );
     assert_ne!(trade.partial_fill, Some(true));
@@ -56,7 +56,11 @@ fn included_profit_and_exit_close_the_circle() {
         (position.mint, position.opened_slot),
         (MINT, Slot(world.slot))
     );
-    assert!(position.cost.0 <= 50_000_000 && position.cost.0 > 49_999_990);
+    let Amounts::TokensOut { tokens, .. } = our_trade(&world).amounts else {
+        panic!()
+    };
+    assert_eq!(position.tokens, tokens);
+    assert!((44_000_000..50_000_000).contains(&position.cost.0));
     assert_eq!(
         world.engine.gate().open_notional(),
         Lamports(position.cost.0 + 100_000)
@@ -86,6 +90,8 @@ fn included_profit_and_exit_close_the_circle() {
     );
     let counters = world.engine.counters();
     assert!(counters.exit_received > counters.entry_cost + counters.tip_paid);
+    assert_eq!(counters.bundle_handed_for, [1, 1, 0, 0, 0]);
+    assert_eq!(counters.included_for, [1, 1, 0, 0, 0]);
     let notes = [
         "handed Buy Launch",
         "included Buy true",
@@ -157,6 +163,53 @@ fn an_exit_that_is_not_seen_is_tried_again_and_the_position_is_left_once() {
     );
 }
 
+/// Goal: an exit that keeps failing costs an intent per backed-off slot, not one per event; another reason to
+/// leave is not held up by it.
+#[test]
+fn an_exit_that_fails_is_not_tried_again_at_every_event() {
+    let mut world = holding(&config());
+    world.ring.full = true;
+    world.stranger_buys(8_000_000_000);
+    let mut tries = vec![0];
+    for slot in 0..32 {
+        let before = world.engine.counters().bundle_refused;
+        for _ in 0..5 {
+            world.stranger_buys(1_000_000);
+        }
+        if world.engine.counters().bundle_refused > before {
+            tries.push(slot);
+        }
+        assert!(world.engine.counters().bundle_refused <= before + 1);
+        world.blocks(1);
+    }
+    let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 8, 8], "{tries:?}");
+    assert!(world.engine.counters().passed[Pass::ExitDeferred as usize] > 50);
+
+    world.ring.full = false;
+    world.stranger_buys(1_000_000);
+    assert_eq!(world.ring.bundles.len(), 1, "profit still waits");
+    world.engine.flatten(&mut world.ring);
+    assert_eq!(
+        our_trade(&world).side,
+        Side::Sell,
+        "another reason does not"
+    );
+}
+
+#[test]
+fn a_rejected_exit_waits_a_slot_and_is_tried_again() {
+    let mut world = holding(&config());
+    world.stranger_buys(8_000_000_000);
+    let intent_id = world.ring.bundles[1].intent_id;
+    world.engine.rejected(intent_id, &mut world.ring);
+    world.stranger_buys(1_000_000);
+    assert_eq!(world.ring.bundles.len(), 2);
+    world.blocks(1);
+    world.stranger_buys(1_000_000);
+    assert_eq!(world.ring.bundles.len(), 3);
+}
+
 #[test]
 fn flattening_leaves_every_position_once() {
     let mut world = holding(&config());
@@ -187,6 +240,9 @@ fn a_full_ring_undoes_the_reservation() {
     holding.ring.full = true;
     holding.stranger_buys(8_000_000_000);
     holding.ring.full = false;
+    holding.stranger_buys(1_000_000);
+    assert_eq!(holding.ring.bundles.len(), 1, "not at the next event");
+    holding.blocks(1);
     holding.stranger_buys(1_000_000);
     assert_eq!(
         holding.passed_notes().last().unwrap(),
@@ -428,13 +484,14 @@ fn an_exit_of_a_holding_that_was_undone_and_came_again_still_closes_it() {
 fn landing_where_the_arithmetic_says_failure_is_booked_at_the_limits() {
     let mut world = World::new(&config());
     world.launch(1_000_000_000);
-    // The price runs away before we land; a bundle that landed all the same got at least its minimum.
+    // The price runs away before we land; a bundle that landed all the same paid no more than it allowed.
     world.stranger_buys(20_000_000_000);
-    let Amounts::ExactIn { tokens_min, .. } = our_trade(&world).amounts else {
+    let Amounts::TokensOut { tokens, quote_max } = our_trade(&world).amounts else {
         panic!()
     };
     world.land_last();
-    assert_eq!(world.engine.positions().next().unwrap().tokens, tokens_min);
+    let position = world.engine.positions().next().unwrap();
+    assert_eq!((position.tokens, position.cost), (tokens, quote_max));
     assert_eq!(world.engine.counters().fill_unpredicted, 1);
 }
 
@@ -482,11 +539,7 @@ fn a_signal_for_the_next_launch_fires_once_within_the_strictest_bounds() {
         .unwrap();
     world.launch(1_000_000_000);
     assert_eq!(world.passed_notes(), ["handed Buy Signal(1)"]);
-    let Amounts::ExactIn {
-        quote_in,
-        tokens_min,
-    } = our_trade(&world).amounts
-    else {
+    let Amounts::TokensOut { tokens, quote_max } = our_trade(&world).amounts else {
         panic!()
     };
     let quote = world
@@ -497,11 +550,11 @@ fn a_signal_for_the_next_launch_fires_once_within_the_strictest_bounds() {
         .buy_exact_quote(Lamports(20_000_000))
         .unwrap();
     assert_eq!(
-        quote_in,
+        quote_max,
         Lamports(20_000_000),
         "the signal's own notional is the smallest"
     );
-    assert_eq!(tokens_min, quote.tokens.less_bps(market::Bps(300)));
+    assert_eq!(tokens, quote.tokens.less_bps(market::Bps(300)));
     assert_eq!(
         (
             world.engine.armed_count(),

@@ -22,7 +22,7 @@ pub enum Refusal {
     Reducing,
     /// Nothing to spend, or nothing to sell.
     ZeroAmount,
-    /// No minimum to receive: a trade open to any price.
+    /// No tokens to buy, or no minimum to receive: a trade open to any price.
     NoMinimum,
     /// The tip exceeds its cap.
     TipCap,

@@ -39,11 +39,13 @@ pub enum Pass {
     CurveComplete,
     /// Our own entry is on its way; raised by the engine, which knows.
     Entering,
+    /// An exit failed lately and the next try waits; raised by the engine, which knows.
+    ExitDeferred,
 }
 
 impl Pass {
     /// How many reasons there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -63,6 +65,7 @@ impl Pass {
             "holding",
             "curve_complete",
             "entering",
+            "exit_deferred",
         ]
     }
 }
@@ -140,9 +143,9 @@ pub fn consider_time(
 pub struct Entry {
     /// Why.
     pub origin: Origin,
-    /// Quote to spend, fees included.
+    /// Most quote to spend, fees included.
     pub spend: Lamports,
-    /// How far the tokens may fall short of the quote.
+    /// How many fewer tokens are asked for than `spend` would buy now.
     pub slippage: Bps,
     /// Slot of the occasion.
     pub slot: Slot,
@@ -150,17 +153,19 @@ pub struct Entry {
     pub at: Nanos,
 }
 
-/// The buy for `entry` at the curve's price.
+/// The buy for `entry`: as many tokens as `spend` would buy at the curve's price, less `slippage`, for at most
+/// `spend`. On this curve it costs less than that; the rest is what the price may rise before it lands.
 ///
 /// # Errors
-/// [`Pass::Untradable`] or [`Pass::NoQuote`]; the latter also when our buy would complete the curve, which
-/// leaves a position that nobody can sell until the pool opens.
+/// [`Pass::Untradable`] or [`Pass::NoQuote`]; the latter also when spending all of it would complete the
+/// curve, which leaves a position that nobody can sell until the pool opens, and when no token is left.
 pub fn enter(curve: &Curve, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
     curve.tradable.map_err(|_| Pass::Untradable)?;
     let quote = curve
         .buy_exact_quote(entry.spend)
         .map_err(|_| Pass::NoQuote)?;
-    if quote.completes {
+    let tokens = quote.tokens.less_bps(entry.slippage);
+    if quote.completes || tokens.0 == 0 {
         return Err(Pass::NoQuote);
     }
     Ok(Intent {
@@ -171,7 +176,7 @@ pub fn enter(curve: &Curve, params: &Params, entry: &Entry) -> Result<Intent, Pa
         side: Side::Buy,
         mint: curve.accounts.mint,
         spend: entry.spend,
-        tokens: quote.tokens.less_bps(entry.slippage),
+        tokens,
         receive_min: Lamports(0),
         tip: params.entry_tip,
         slot: entry.slot,

@@ -6,8 +6,9 @@ use shred_wire::{Nanos, Slot};
 /// What we want done, complete enough to build bytes from, and nothing that could redirect money: no
 /// destination, program or tip account is part of it.
 ///
-/// A buy spends exactly `spend` (fees included) for at least `tokens`; a sell gives exactly `tokens` for at
-/// least `receive_min`. Both build exact-amount instructions, so neither side of the trade is open.
+/// A buy takes exactly `tokens` for at most `spend` (fees included); a sell gives exactly `tokens` for at
+/// least `receive_min`. So the tokens of a trade that landed are known without asking anybody, and its price
+/// has a bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Intent {
     /// Unique within a run; the engine numbers intents from 1 (0 before that).
@@ -22,9 +23,9 @@ pub struct Intent {
     pub side: Side,
     /// The coin.
     pub mint: Mint,
-    /// Buy: quote to spend, fees included. Sell: zero.
+    /// Buy: most quote to spend, fees included. Sell: zero.
     pub spend: Lamports,
-    /// Buy: least tokens to receive. Sell: tokens to sell.
+    /// Tokens to buy or sell, neither more nor fewer.
     pub tokens: TokenAmount,
     /// Sell: least quote to receive after fees. Buy: zero.
     pub receive_min: Lamports,
@@ -54,6 +55,15 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// How many codes there are.
+    pub const COUNT: usize = 5;
+
+    /// Names for metrics, indexed by [`Origin::code`].
+    #[must_use]
+    pub const fn names() -> [&'static str; Self::COUNT] {
+        ["launch", "take_profit", "stop", "expiry", "signal"]
+    }
+
     /// Stable code for hashing and journals; [`Origin::Signal`] loses its id.
     #[inline]
     #[must_use]
@@ -72,9 +82,9 @@ impl Origin {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Venue {
-    /// Pump `buy_exact_quote_in_v3` / `sell_v3`, 17 accounts. The program refuses cashback coins.
+    /// Pump `buy_v3` / `sell_v3`, 17 accounts. The program refuses cashback coins.
     PumpV3,
-    /// Pump `buy_exact_quote_in_v2` / `sell_v2`, 27 / 26 accounts; needs the creator vault.
+    /// Pump `buy_v2` / `sell_v2`, 27 / 26 accounts; needs the creator vault.
     PumpV2,
 }
 

@@ -68,9 +68,11 @@ pub struct Params {
     pub dev_buy_max: Lamports,
     /// Slots after the launch within which the launcher's buy still counts as an occasion.
     pub entry_slots_max: u64,
-    /// Quote spent per entry, fees included.
+    /// Most quote spent per entry, fees included; what an entry costs at the price of its occasion is less by
+    /// about `entry_slippage`.
     pub budget: Lamports,
-    /// How far the tokens received may fall short of the quote.
+    /// How many fewer tokens are asked for than the budget would buy at the price of the occasion: the room
+    /// for the price to rise before our transaction.
     pub entry_slippage: Bps,
     /// How far the quote received may fall short when taking profit.
     pub exit_slippage: Bps,

@@ -3,8 +3,8 @@
 use market::{BPS_WHOLE, Bps, Lamports, Mint, TokenAmount};
 use shred_wire::{Nanos, Slot};
 
-/// One open position. Amounts are what the curve's arithmetic says our transaction got at its place of
-/// inclusion; account truth corrects them where there is any.
+/// One open position. The tokens are those our entry named, exactly; what it cost is the curve's arithmetic at
+/// its place of inclusion, at most what the entry allowed. Account truth corrects both where there is any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
     /// The coin.

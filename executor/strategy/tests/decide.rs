@@ -28,6 +28,8 @@ fn a_dev_buy_within_bounds_is_bought_at_the_price_it_leaves() {
         (params.budget, params.entry_tip)
     );
     assert_eq!(intent.tokens, quote.tokens.less_bps(params.entry_slippage));
+    let cost = curve.buy_tokens(intent.tokens).unwrap().quote;
+    assert!(cost < params.budget && cost.0 > params.budget.0 * 89 / 100);
     assert_eq!(
         (intent.mint, intent.accounts, intent.receive_min),
         (curve.accounts.mint, curve.accounts, Lamports(0))
@@ -279,7 +281,7 @@ fn a_doubtful_curve_may_be_left_and_a_complete_one_cannot() {
 }
 
 proptest! {
-    /// Whatever the state, an intent is bounded: it spends the budget or sells the position, never for nothing.
+    /// Whatever the state, an intent is bounded: it spends at most the budget or sells the position, never for nothing.
     #[test]
     fn intents_are_bounded_on_any_state(
         reserves in any::<[u64; 4]>(), tokens in any::<u64>(), cost in any::<u64>(), now in any::<u64>(), slot in any::<u64>(),
@@ -295,7 +297,10 @@ proptest! {
         let timed = consider_time(&curve, &held, &params, Slot(slot), Nanos(now)).ok();
         for intent in [first, timed].into_iter().flatten() {
             match intent.side {
-                Side::Buy => prop_assert!(intent.spend.0 == budget && intent.tokens.0 <= real_token),
+                Side::Buy => {
+                    prop_assert!(intent.spend.0 == budget && (1..=real_token).contains(&intent.tokens.0));
+                    prop_assert!(curve.buy_tokens(intent.tokens).unwrap().quote <= intent.spend, "within its own limit");
+                }
                 Side::Sell => prop_assert!(intent.tokens.0 == tokens && intent.receive_min.0 > 0),
             }
         }

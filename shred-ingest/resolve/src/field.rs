@@ -35,7 +35,11 @@ const TABLES: ([u8; 256], [u8; 512]) = {
 };
 
 const fn multiply(a: u8, b: u8) -> u8 {
-    if a == 0 || b == 0 { 0 } else { EXP[LOG[a as usize] as usize + LOG[b as usize] as usize] }
+    if a == 0 || b == 0 {
+        0
+    } else {
+        EXP[LOG[a as usize] as usize + LOG[b as usize] as usize]
+    }
 }
 
 /// The products of one coefficient with all low and all high nibbles: two look-ups and one addition multiply
@@ -47,7 +51,10 @@ struct NibbleTable {
 }
 
 static NIBBLES: [NibbleTable; 256] = {
-    let mut tables = [NibbleTable { low: [0; 16], high: [0; 16] }; 256];
+    let mut tables = [NibbleTable {
+        low: [0; 16],
+        high: [0; 16],
+    }; 256];
     let mut coefficient = 0;
     while coefficient < 256 {
         let mut nibble = 0;
@@ -107,8 +114,11 @@ impl Lagrange {
 
 /// Logarithm, below 255, of the product of the differences between `point` and all other `points`.
 fn difference_log(points: &[u8; NEEDED], point: u8) -> u16 {
-    let sum: u32 =
-        points.iter().filter(|other| **other != point).map(|other| u32::from(LOG[usize::from(other ^ point)])).sum();
+    let sum: u32 = points
+        .iter()
+        .filter(|other| **other != point)
+        .map(|other| u32::from(LOG[usize::from(other ^ point)]))
+        .sum();
     (sum % 255) as u16
 }
 
@@ -136,8 +146,9 @@ fn add_scaled_portable(sum: &mut [u8], source: &[u8], table: &NibbleTable) {
 mod x86 {
     use super::NibbleTable;
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_loadu_si256,
-        _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+        __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256,
+        _mm256_loadu_si256, _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_srli_epi64,
+        _mm256_storeu_si256, _mm256_xor_si256,
     };
 
     const LANE: usize = 32;
@@ -162,11 +173,16 @@ mod x86 {
             unsafe {
                 let bytes = _mm256_loadu_si256(source.as_ptr().cast::<__m256i>());
                 let from_low = _mm256_shuffle_epi8(low, _mm256_and_si256(bytes, nibble));
-                let from_high =
-                    _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi64::<4>(bytes), nibble));
+                let from_high = _mm256_shuffle_epi8(
+                    high,
+                    _mm256_and_si256(_mm256_srli_epi64::<4>(bytes), nibble),
+                );
                 let product = _mm256_xor_si256(from_low, from_high);
                 let old = _mm256_loadu_si256(sum.as_ptr().cast::<__m256i>());
-                _mm256_storeu_si256(sum.as_mut_ptr().cast::<__m256i>(), _mm256_xor_si256(old, product));
+                _mm256_storeu_si256(
+                    sum.as_mut_ptr().cast::<__m256i>(),
+                    _mm256_xor_si256(old, product),
+                );
             }
         }
         super::add_scaled_portable(sums.into_remainder(), sources.remainder(), table);
@@ -185,7 +201,10 @@ mod tests {
             let mut portable = vector.clone();
             add_scaled(&mut vector, &source, coefficient);
             add_scaled_portable(&mut portable, &source, &NIBBLES[usize::from(coefficient)]);
-            let expected: Vec<u8> = source.iter().map(|byte| 0x5a ^ multiply(*byte, coefficient)).collect();
+            let expected: Vec<u8> = source
+                .iter()
+                .map(|byte| 0x5a ^ multiply(*byte, coefficient))
+                .collect();
             assert_eq!(vector, expected, "coefficient {coefficient}");
             assert_eq!(portable, expected, "coefficient {coefficient}");
         }

@@ -24,7 +24,14 @@ const NODE_COUNT: usize = 126;
 
 /// SHA-256's initial state (FIPS 180-4, 5.3.3).
 const SHA256_INIT: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
 ];
 
 /// Hashes a received shred's leaf.
@@ -59,7 +66,13 @@ pub(crate) fn join(left: &Node, right: &Node) -> Root {
     blocks[120..].copy_from_slice(&(8 * MESSAGE as u64).to_be_bytes());
     let mut state = SHA256_INIT;
     let (first, second) = blocks.split_at(64);
-    sha2::compress256(&mut state, &[*GenericArray::from_slice(first), *GenericArray::from_slice(second)]);
+    sha2::compress256(
+        &mut state,
+        &[
+            *GenericArray::from_slice(first),
+            *GenericArray::from_slice(second),
+        ],
+    );
     let mut root = [0; ROOT_LEN];
     for (bytes, word) in root.chunks_exact_mut(4).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());
@@ -77,7 +90,11 @@ fn cut(root: &Root) -> Node {
 /// Joins `node`, at `index` of its level, with its sibling in the order the tree wants.
 #[inline]
 fn join_at(index: usize, node: &Node, sibling: &Node) -> Root {
-    if index.is_multiple_of(2) { join(node, sibling) } else { join(sibling, node) }
+    if index.is_multiple_of(2) {
+        join(node, sibling)
+    } else {
+        join(sibling, node)
+    }
 }
 
 /// The root that `shred` claims by leaf and proof. Cost: one leaf hash and six joins.
@@ -102,7 +119,10 @@ pub(crate) struct NodeCache {
 
 impl NodeCache {
     pub(crate) const fn new() -> Self {
-        Self { known: 0, nodes: [[0; NODE_LEN]; NODE_COUNT] }
+        Self {
+            known: 0,
+            nodes: [[0; NODE_LEN]; NODE_COUNT],
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -135,7 +155,7 @@ impl NodeCache {
                 break false;
             }
             if let Some(known) = self.get(LEVEL_AT[levels] + index) {
-                break *known == node;
+                break *known == node && self.goes_on_as_known(shred, levels, index);
             }
             path[levels] = node;
             let joined = join_at(index, &node, shred.sibling(levels));
@@ -156,15 +176,35 @@ impl NodeCache {
         authentic
     }
 
+    /// Whether the proof of `shred`, from `level` up, is the one that is known. The leaf needs no more proof by
+    /// then, but nobody else would take a shred that is damaged above, and feeds must not differ in what counts.
+    ///
+    /// Where a node is known, so are all siblings from it up.
+    fn goes_on_as_known(&self, shred: &ShredView<'_>, level: usize, mut index: usize) -> bool {
+        (level..PROOF_LEN).all(|level| {
+            let sibling = self.get(LEVEL_AT[level] + (index ^ 1));
+            index /= 2;
+            sibling == Some(shred.sibling(level))
+        })
+    }
+
     /// Whether the data leaves in `recovered` (bit i: data shred i), hashed by `leaf`, belong to the tree. All
     /// other data leaves must be known. On success they become known; otherwise nothing changes.
     ///
     /// The code shreds' half is not needed: some shred of the set brought the left subtree's root.
-    pub(crate) fn admit_recovered(&mut self, recovered: u32, mut leaf: impl FnMut(usize) -> Node) -> bool {
+    pub(crate) fn admit_recovered(
+        &mut self,
+        recovered: u32,
+        mut leaf: impl FnMut(usize) -> Node,
+    ) -> bool {
         let mut fresh = u64::from(recovered);
         let mut trial = [[0; NODE_LEN]; SET_SHREDS];
         for (place, node) in trial.iter_mut().enumerate() {
-            *node = if fresh >> place & 1 == 1 { leaf(place) } else { self.nodes[place] };
+            *node = if fresh >> place & 1 == 1 {
+                leaf(place)
+            } else {
+                self.nodes[place]
+            };
         }
         let leaves = trial;
         let mut parents = [[[0; NODE_LEN]; SET_SHREDS / 2]; PROOF_LEN];
@@ -173,7 +213,9 @@ impl NodeCache {
             let mut fresh_above = 0;
             for index in 0..width {
                 let at = LEVEL_AT[level] + index;
-                if fresh >> (2 * index) & 3 == 0 && let Some(known) = self.get(at) {
+                if fresh >> (2 * index) & 3 == 0
+                    && let Some(known) = self.get(at)
+                {
                     parents[level][index] = *known;
                     continue;
                 }

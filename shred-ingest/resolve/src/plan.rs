@@ -28,9 +28,12 @@ pub struct Plan {
     /// With nothing authenticated for this long, an authenticated shred outside the window moves the window.
     pub resync_after: Nanos,
     /// FEC sets whose bytes are held at once; about 67 KB each. Sets whose transactions are out are reused
-    /// first, then those of the lowest slot.
+    /// first, then those of the lowest slot. When all are in use, a slot that holds an eighth of them unread
+    /// gets no more.
     pub sets_max: usize,
-    /// Versions of sets that are remembered, with or without bytes; about 400 B each.
+    /// Versions of sets that are remembered, with or without bytes; about 700 B each. To be at least the window's
+    /// slots times the sets of a block: when all are in use the lowest slot is given up, and a slot that has an
+    /// eighth of them gets no more.
     pub versions_max: usize,
     /// PoH ticks a slot lasts, before Alpenglow (agave `DEFAULT_TICKS_PER_SLOT`).
     pub ticks_per_slot: u64,

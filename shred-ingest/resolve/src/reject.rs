@@ -71,7 +71,10 @@ impl Reject {
     pub fn name_at(index: usize) -> &'static str {
         match ShredReject::ALL.get(index) {
             Some(reason) => reason.name(),
-            None => OWN_NAMES.get(index - ShredReject::ALL.len()).copied().unwrap_or("unknown"),
+            None => OWN_NAMES
+                .get(index - ShredReject::ALL.len())
+                .copied()
+                .unwrap_or("unknown"),
         }
     }
 }
@@ -99,7 +102,8 @@ pub struct Counters {
     pub shred_recovered: u64,
     /// Sets whose authenticated code shreds do not belong to their data shreds.
     pub set_code_mismatched: u64,
-    /// Sets that lost their bytes before all their transactions were out.
+    /// Sets that lost their bytes before all their transactions were out, or before the set that goes on with
+    /// their last one came.
     pub set_evicted: u64,
     /// Leader signatures checked.
     pub signature_checked: u64,
@@ -157,7 +161,27 @@ impl Default for Counters {
     }
 }
 
+/// How many counters reading moves, besides those of transactions handed on.
+pub(crate) const READING: usize = 4;
+
 impl Counters {
+    /// What reading moves, so that reading something forged can be taken back.
+    pub(crate) fn of_reading(&mut self) -> [&mut u64; READING] {
+        let Self {
+            transaction_malformed,
+            batch_completed,
+            batch_malformed,
+            marker,
+            ..
+        } = self;
+        [
+            transaction_malformed,
+            batch_completed,
+            batch_malformed,
+            marker,
+        ]
+    }
+
     /// Every counter but the refusals, with its name.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 20] {
@@ -210,7 +234,11 @@ mod tests {
             Reject::VersionsExhausted,
             Reject::SlabsExhausted,
         ];
-        let all: Vec<Reject> = ShredReject::ALL.into_iter().map(Reject::from).chain(own).collect();
+        let all: Vec<Reject> = ShredReject::ALL
+            .into_iter()
+            .map(Reject::from)
+            .chain(own)
+            .collect();
         assert_eq!(all.len(), Reject::COUNT);
         for (index, reason) in all.iter().enumerate() {
             assert_eq!(reason.index(), index);

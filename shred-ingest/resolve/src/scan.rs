@@ -96,15 +96,29 @@ impl Scan {
 
     /// Begins at a batch's first byte.
     pub(crate) fn start_fresh(&mut self, set: FecSetIndex) {
-        *self = Self { phase: Phase::Active, origin: set, ..Self::waiting() };
+        *self = Self {
+            phase: Phase::Active,
+            origin: set,
+            ..Self::waiting()
+        };
     }
 
     /// Begins where `before`, which is done, left off. Its carried bytes are to be copied along:
     /// [`Scan::carried_len`] of them.
     pub(crate) fn continue_from(&mut self, before: &Scan, set: FecSetIndex) {
         debug_assert!(before.phase == Phase::Done);
-        let origin = if before.carried == 0 { set } else { before.origin };
-        *self = Self { phase: Phase::Active, place: 0, item_at: 0, origin, ..*before };
+        let origin = if before.carried == 0 {
+            set
+        } else {
+            before.origin
+        };
+        *self = Self {
+            phase: Phase::Active,
+            place: 0,
+            item_at: 0,
+            origin,
+            ..*before
+        };
     }
 
     pub(crate) const fn carried_len(&self) -> usize {
@@ -232,7 +246,11 @@ impl Scan {
             Item::Transaction(TxnScan::default())
         } else {
             self.entries_left -= 1;
-            if self.entries_left > 0 { Item::EntryHead } else { Item::Rest(BatchEnd::Whole) }
+            if self.entries_left > 0 {
+                Item::EntryHead
+            } else {
+                Item::Rest(BatchEnd::Whole)
+            }
         };
     }
 
@@ -246,12 +264,19 @@ impl Scan {
     fn end_batch(&mut self, set: FecSetIndex, out: &mut impl ScanSink) {
         let end = match self.item {
             Item::Rest(end) => end,
-            Item::Marker | Item::BatchHead if self.batch_len <= BATCH_HEAD_LEN as u64 => BatchEnd::Empty,
+            Item::Marker | Item::BatchHead if self.batch_len <= BATCH_HEAD_LEN as u64 => {
+                BatchEnd::Empty
+            }
             _ => BatchEnd::Malformed,
         };
         out.batch_end(end);
         // A batch ends with its set, so the next one begins in the successor.
-        *self = Self { place: self.place, phase: self.phase, origin: set, ..Self::waiting() };
+        *self = Self {
+            place: self.place,
+            phase: self.phase,
+            origin: set,
+            ..Self::waiting()
+        };
     }
 
     /// Carries what was read of the unfinished item over the gap between `end` and `next`.

@@ -3,7 +3,8 @@
 use crate::field::{Lagrange, add_scaled};
 use crate::merkle::{NodeCache, Root, leaf_of_parts};
 use shred_wire::shred::{
-    CODED_HEAD_LEN, CODED_MAX, DataHead, PAYLOAD_MAX, SET_SHREDS, SetIdentity, ShredKind, ShredVariant, ShredView,
+    CODED_HEAD_LEN, CODED_MAX, DataHead, PAYLOAD_MAX, SET_SHREDS, SetIdentity, ShredKind,
+    ShredVariant, ShredView,
 };
 
 /// Longest thing in a batch that is read as one piece: a v1 transaction (SIMD-0296).
@@ -83,7 +84,11 @@ impl Slab {
                     add_scaled(head, &self.heads[point], coefficient);
                     add_scaled(area, self.data(point, capacity), coefficient);
                 } else {
-                    add_scaled(shred, &self.parity[point - SET_SHREDS][..CODED_HEAD_LEN + capacity], coefficient);
+                    add_scaled(
+                        shred,
+                        &self.parity[point - SET_SHREDS][..CODED_HEAD_LEN + capacity],
+                        coefficient,
+                    );
                 }
             }
             let (head, area) = shred.split_at(CODED_HEAD_LEN);
@@ -97,16 +102,34 @@ impl Slab {
 impl Slab {
     /// Whether the candidates for the `missing` data shreds are what the leader signed: headers in order, and
     /// leaves that fit the tree. On success their leaves are known.
-    pub(crate) fn admit_recovered(&mut self, missing: u32, identity: &SetIdentity, chained_root: &Root) -> bool {
-        let variant = ShredVariant { kind: ShredKind::Data, resigned: identity.resigned };
+    pub(crate) fn admit_recovered(
+        &mut self,
+        missing: u32,
+        identity: &SetIdentity,
+        chained_root: &Root,
+    ) -> bool {
+        let variant = ShredVariant {
+            kind: ShredKind::Data,
+            resigned: identity.resigned,
+        };
         let capacity = variant.capacity();
-        let Self { area, heads, nodes, .. } = self;
+        let Self {
+            area, heads, nodes, ..
+        } = self;
         let in_order = (0..SET_SHREDS)
             .filter(|place| missing >> place & 1 == 1)
-            .all(|place| DataHead::new(&heads[place]).check_recovered(identity, place).is_ok());
+            .all(|place| {
+                DataHead::new(&heads[place])
+                    .check_recovered(identity, place)
+                    .is_ok()
+            });
         in_order
             && nodes.admit_recovered(missing, |place| {
-                leaf_of_parts(&heads[place], &area[place * capacity..(place + 1) * capacity], chained_root)
+                leaf_of_parts(
+                    &heads[place],
+                    &area[place * capacity..(place + 1) * capacity],
+                    chained_root,
+                )
             })
     }
 }
@@ -121,9 +144,16 @@ mod tests {
     fn library_set(seed: u8, capacity: usize) -> Vec<Vec<u8>> {
         let len = CODED_HEAD_LEN + capacity;
         let mut shards: Vec<Vec<u8>> = (0..64u32)
-            .map(|i| (0..len as u32).map(|j| (i * 131 + j * 17 + u32::from(seed) * 7919 + i * j) as u8).collect())
+            .map(|i| {
+                (0..len as u32)
+                    .map(|j| (i * 131 + j * 17 + u32::from(seed) * 7919 + i * j) as u8)
+                    .collect()
+            })
             .collect();
-        ReedSolomon::new(32, 32).expect("32:32").encode(&mut shards).expect("encodes");
+        ReedSolomon::new(32, 32)
+            .expect("32:32")
+            .encode(&mut shards)
+            .expect("encodes");
         shards
     }
 
@@ -136,7 +166,8 @@ mod tests {
                     .copy_from_slice(&shards[place][CODED_HEAD_LEN..]);
             }
             if code >> place & 1 == 1 {
-                slab.parity[place][..CODED_HEAD_LEN + capacity].copy_from_slice(&shards[SET_SHREDS + place]);
+                slab.parity[place][..CODED_HEAD_LEN + capacity]
+                    .copy_from_slice(&shards[SET_SHREDS + place]);
             }
         }
         slab
@@ -146,8 +177,16 @@ mod tests {
         let mut slab = slab_with(shards, data, code, capacity);
         assert!(slab.recover(data, code, capacity));
         for (place, shard) in shards[..SET_SHREDS].iter().enumerate() {
-            assert_eq!(slab.heads[place], shard[..CODED_HEAD_LEN], "head of {place}");
-            assert_eq!(slab.data(place, capacity), &shard[CODED_HEAD_LEN..], "area of {place}");
+            assert_eq!(
+                slab.heads[place],
+                shard[..CODED_HEAD_LEN],
+                "head of {place}"
+            );
+            assert_eq!(
+                slab.data(place, capacity),
+                &shard[CODED_HEAD_LEN..],
+                "area of {place}"
+            );
         }
     }
 

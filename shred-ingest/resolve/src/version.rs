@@ -53,10 +53,46 @@ pub(crate) struct Told {
     pub(crate) last_hash: Option<[u8; 32]>,
     pub(crate) new_parent: Option<Slot>,
     pub(crate) footer: bool,
-    pub(crate) abandoned: bool,
+    /// A batch that ended here abandons the block or is none: no block comes of it.
+    pub(crate) broken: bool,
     /// All of it was read.
     pub(crate) done: bool,
-    pub(crate) block: bool,
+    /// Sums over the block up to here, once all of it has been read.
+    pub(crate) chain: Option<Chain>,
+}
+
+/// Sums over a chain of versions that were read to their end, from the one that begins the block.
+#[derive(Clone, Copy)]
+pub(crate) struct Chain {
+    pub(crate) parent_slot: Slot,
+    pub(crate) transactions: u64,
+    pub(crate) ticks: u64,
+    pub(crate) last_hash: Option<[u8; 32]>,
+    pub(crate) footer: bool,
+}
+
+impl Chain {
+    /// Nothing yet, on top of `parent_slot`.
+    pub(crate) const fn new(parent_slot: Slot) -> Self {
+        Self {
+            parent_slot,
+            transactions: 0,
+            ticks: 0,
+            last_hash: None,
+            footer: false,
+        }
+    }
+
+    /// With what was read out of the next version.
+    pub(crate) fn and(self, told: &Told) -> Self {
+        Self {
+            parent_slot: self.parent_slot,
+            transactions: self.transactions + told.transactions,
+            ticks: self.ticks + told.ticks,
+            last_hash: told.last_hash.or(self.last_hash),
+            footer: self.footer || told.footer,
+        }
+    }
 }
 
 impl Version {
@@ -88,9 +124,9 @@ impl Version {
                 last_hash: None,
                 new_parent: None,
                 footer: false,
-                abandoned: false,
+                broken: false,
                 done: false,
-                block: false,
+                chain: None,
             },
         }
     }
@@ -156,7 +192,11 @@ impl Version {
     /// Payload area of its data shreds, in bytes.
     #[inline]
     pub(crate) const fn capacity(&self) -> usize {
-        ShredVariant { kind: ShredKind::Data, resigned: self.identity.resigned }.capacity()
+        ShredVariant {
+            kind: ShredKind::Data,
+            resigned: self.identity.resigned,
+        }
+        .capacity()
     }
 
     /// Number of the set within its slot.

@@ -8,7 +8,7 @@ use shred_wire::{Nanos, Slot};
 pub(crate) enum Place {
     /// It may be worked on.
     Inside,
-    /// It may not, unless its shred is authentic: nothing has been for long enough, or ever.
+    /// It may not, unless its shred is authentic: nothing beyond doubt has come for long enough, or ever.
     OnProof,
     /// It may not.
     Outside,
@@ -20,12 +20,12 @@ pub(crate) struct SlotState {
     pub(crate) open: bool,
     /// First version of each set.
     pub(crate) sets: Box<[u32]>,
-    /// One past the highest set that has a version.
+    /// One past the highest set that has had a version.
     pub(crate) sets_end: usize,
-    /// Versions that have been read to their end.
-    pub(crate) done: usize,
-    /// Number of the set that ends the slot.
-    pub(crate) last_set: Option<usize>,
+    /// Versions of its sets.
+    pub(crate) versions: usize,
+    /// Of these, how many hold bytes that were not read to their end.
+    pub(crate) unread: usize,
     /// Transactions in sets before this one are void.
     pub(crate) void_before: usize,
 }
@@ -39,6 +39,9 @@ pub(crate) struct Window {
     highest: Option<Slot>,
     /// Slots below were given up to make room.
     floor: Slot,
+    /// Something beyond doubt has come since the window was moved to where it is. Without leaders one corrupted
+    /// shred can move it anywhere, and must not hold it there.
+    settled: bool,
     last_authentic_at: Nanos,
 }
 
@@ -51,8 +54,8 @@ impl Window {
                 open: false,
                 sets: vec![NONE; sets_per_slot].into_boxed_slice(),
                 sets_end: 0,
-                done: 0,
-                last_set: None,
+                versions: 0,
+                unread: 0,
                 void_before: 0,
             })
             .collect();
@@ -63,6 +66,7 @@ impl Window {
             resync_after,
             highest: None,
             floor: Slot(0),
+            settled: false,
             last_authentic_at: Nanos(0),
         }
     }
@@ -71,25 +75,29 @@ impl Window {
         self.highest
     }
 
-    fn lowest(&self, highest: Slot) -> u64 {
+    fn low_end(&self, highest: Slot) -> u64 {
         highest.0.saturating_sub(self.behind).max(self.floor.0)
     }
 
     #[inline]
     pub(crate) fn place(&self, slot: Slot, at: Nanos) -> Place {
-        let Some(highest) = self.highest else { return Place::OnProof };
-        if slot.0 >= self.lowest(highest) && slot.0 <= highest.0.saturating_add(self.ahead) {
+        let Some(highest) = self.highest else {
+            return Place::OnProof;
+        };
+        if slot.0 >= self.low_end(highest) && slot.0 <= highest.0.saturating_add(self.ahead) {
             Place::Inside
-        } else if at.since(self.last_authentic_at) > self.resync_after {
+        } else if !self.settled || at.since(self.last_authentic_at) > self.resync_after {
             Place::OnProof
         } else {
             Place::Outside
         }
     }
 
-    /// Notes that something authentic of an inside slot arrived.
+    /// Notes that something beyond doubt, of an inside slot, arrived. The latest stamp counts, not the highest:
+    /// one stamp from a clock gone wrong must not put off all moving after silence.
     pub(crate) fn note_authentic(&mut self, at: Nanos) {
-        self.last_authentic_at = self.last_authentic_at.max(at);
+        self.settled = true;
+        self.last_authentic_at = at;
     }
 
     fn at(&self, slot: Slot) -> usize {
@@ -110,7 +118,7 @@ impl Window {
         (state.open && state.slot == slot).then_some(state)
     }
 
-    /// Opens an inside `slot`, or finds it open. Its place in the ring is free: whatever left the window was
+    /// Opens an inside `slot`, or finds it open. Its place in the ring is free, since whatever left the window was
     /// closed by then.
     pub(crate) fn open(&mut self, slot: Slot) -> &mut SlotState {
         let at = self.at(slot);
@@ -132,6 +140,7 @@ impl Window {
     pub(crate) fn anchor(&mut self, slot: Slot) {
         self.highest = Some(slot);
         self.floor = Slot(0);
+        self.settled = false;
     }
 
     /// Gives up `slot` and all below it.
@@ -142,13 +151,20 @@ impl Window {
     /// An open slot that has left the window, if any. Cost: one pass over the ring.
     pub(crate) fn leaving(&self) -> Option<Slot> {
         let highest = self.highest?;
-        let (low, high) = (self.lowest(highest), highest.0.saturating_add(self.ahead));
-        self.ring.iter().find(|state| state.open && !(low..=high).contains(&state.slot.0)).map(|state| state.slot)
+        let (low, high) = (self.low_end(highest), highest.0.saturating_add(self.ahead));
+        self.ring
+            .iter()
+            .find(|state| state.open && !(low..=high).contains(&state.slot.0))
+            .map(|state| state.slot)
     }
 
-    /// The lowest open slot.
-    pub(crate) fn lowest_open(&self) -> Option<Slot> {
-        self.ring.iter().filter(|state| state.open).map(|state| state.slot).min()
+    /// The lowest open slot that satisfies `wanted`. Cost: one pass over the ring.
+    pub(crate) fn lowest(&self, wanted: impl Fn(&SlotState) -> bool) -> Option<Slot> {
+        self.ring
+            .iter()
+            .filter(|state| state.open && wanted(state))
+            .map(|state| state.slot)
+            .min()
     }
 }
 
@@ -158,8 +174,8 @@ impl SlotState {
         self.sets[..self.sets_end].fill(NONE);
         self.sets_end = 0;
         self.open = false;
-        self.done = 0;
-        self.last_set = None;
+        self.versions = 0;
+        self.unread = 0;
         self.void_before = 0;
     }
 }

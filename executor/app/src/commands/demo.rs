@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use brain_bridge::{Bridge, BridgeConfig, BridgeHandle, BridgeShared, ProducerConfig, SharedKey};
@@ -38,7 +38,7 @@ const WALLET_LAMPORTS: u64 = 50_000_000_000;
 /// Time at the end in which bundles on their way may still land.
 const DRAIN: Duration = Duration::from_millis(600);
 /// Number of the producer that the demo's key belongs to.
-const PRODUCER: u16 = 1;
+pub const PRODUCER: u16 = 1;
 
 /// The throw-away wallet's seed. Whoever knows the demo's seed has the key: it is worth nothing.
 #[must_use]
@@ -54,14 +54,17 @@ pub fn engine_config(policy: Policy) -> EngineConfig {
     let params = Params {
         dev_buy_min: Lamports(10_000_000),
         dev_buy_max: Lamports(20_000_000_000),
+        // Every other turn takes no bundles, and the price moves while one waits.
+        exit_slippage: Bps(1_000),
         take_profit: Bps(2_500),
         stop_loss: Bps(1_500),
         hold_max: Nanos(4_000_000_000),
         ..Params::default()
     };
     let limits = Limits {
-        open_notional_max: Lamports(1_000_000_000),
-        positions_max: 12,
+        // An entry that a block engine let expire stays reserved until its blockhash is dead, 45 s.
+        open_notional_max: Lamports(4_000_000_000),
+        positions_max: 48,
         entries_per_window_max: 120,
         exits_per_window_max: 240,
         ..Limits::default()
@@ -76,11 +79,33 @@ pub fn resolve_plan(shred_version: Option<u16>) -> ResolvePlan {
     ResolvePlan { shred_version, sets_max: 512, versions_max: 8_192, ..ResolvePlan::default() }
 }
 
-/// Runs the demo; the exit code.
+/// Runs the demo and prints what happened; the exit code.
 ///
 /// # Errors
 /// [`Failure`] when something cannot be opened, bound or started.
 pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
+    let report = play(args, |room| {
+        if !args.json {
+            room.announce();
+        }
+    })?;
+    let verdict = report.verdict();
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        report.print();
+    }
+    if let Err(reason) = &verdict {
+        eprintln!("\nThe demo missed its goal: {reason}");
+    }
+    Ok(if verdict.is_ok() { exit::OK } else { exit::FAILED })
+}
+
+/// Runs the demo; what happened. `begun` is called once, when market and bridge run.
+///
+/// # Errors
+/// As [`run`].
+pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failure> {
     let started = Instant::now();
     let room = Room::open()?;
     let config = DemoConfig {
@@ -145,9 +170,7 @@ pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
     let lanes: Vec<Box<dyn Lane>> = vec![Box::new(lane)];
     let pipeline = prepared.start(sources, lanes, || {})?;
     let market = market.start(None)?;
-    if !args.json {
-        room.announce();
-    }
+    begun(&room);
 
     watch(args, &pipeline, &shared, &block_engine);
     market.stop();
@@ -165,25 +188,15 @@ pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
             }
         }
     }
-    let report = Report {
-        args,
+    Ok(Report {
+        args: args.clone(),
         market: market_stats,
-        outcome: &outcome,
+        outcome,
         submitted,
         block_engine: engine_counters,
         kernel_dropped: tally.tally().kernel_dropped,
         signals: shared.stats.signal_accepted.load(Relaxed),
-    };
-    let verdict = report.verdict();
-    if args.json {
-        println!("{}", report.json(verdict.is_ok()));
-    } else {
-        report.print();
-    }
-    if let Err(reason) = &verdict {
-        eprintln!("\nThe demo missed its goal: {reason}");
-    }
-    Ok(if verdict.is_ok() { exit::OK } else { exit::FAILED })
+    })
 }
 
 fn schedule(leaders: &BTreeMap<u64, [u8; 32]>) -> Result<LeaderSchedule, Failure> {
@@ -266,7 +279,7 @@ fn progress(elapsed: Duration, length: Duration, published: &Published, engine: 
 }
 
 /// Where the demo's sockets and key live while it runs; removed at the end.
-struct Room {
+pub struct Room {
     folder: PathBuf,
 }
 
@@ -274,16 +287,22 @@ impl Room {
     fn open() -> Result<Self, Failure> {
         use std::os::unix::fs::DirBuilderExt;
         let base = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = base.join(format!("overmind-demo-{}", std::process::id()));
+        static OPENED: AtomicU32 = AtomicU32::new(0);
+        let number = OPENED.fetch_add(1, Relaxed);
+        let folder = base.join(format!("overmind-demo-{}-{number}", std::process::id()));
         std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
         Ok(Self { folder })
     }
 
-    fn endpoint(&self) -> String {
+    /// Where the bridge listens.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
         format!("ipc://{}", self.folder.join("signal.ipc").display())
     }
 
-    fn key(&self) -> PathBuf {
+    /// File with the key that [`PRODUCER`] shares with the bridge.
+    #[must_use]
+    pub fn key(&self) -> PathBuf {
         self.folder.join("brain.key")
     }
 
@@ -325,25 +344,36 @@ impl Drop for Room {
 }
 
 /// What happened, for a person or a program.
-struct Report<'a> {
-    args: &'a DemoArgs,
-    market: DemoStats,
-    outcome: &'a CoreOutcome,
-    submitted: SubmitCounters,
-    block_engine: CounterSnapshot,
-    kernel_dropped: u64,
-    signals: u64,
+pub struct Report {
+    /// What was asked for.
+    pub args: DemoArgs,
+    /// What the market did.
+    pub market: DemoStats,
+    /// What the core leaves behind.
+    pub outcome: CoreOutcome,
+    /// What the submit thread did.
+    pub submitted: SubmitCounters,
+    /// What the block engine did.
+    pub block_engine: CounterSnapshot,
+    /// Datagrams that the kernel had no room for.
+    pub kernel_dropped: u64,
+    /// Signals that the bridge took.
+    pub signals: u64,
 }
 
-impl Report<'_> {
+impl Report {
     /// Own bundles seen back in our own stream.
-    fn seen_back(&self) -> u64 {
+    #[must_use]
+    pub fn seen_back(&self) -> u64 {
         let decided = &self.outcome.decided;
         decided.entry_included + decided.exit_included
     }
 
     /// Whether the run shows what it is meant to show.
-    fn verdict(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    pub fn verdict(&self) -> Result<(), String> {
         let (landed, handed) = (self.block_engine.landed, self.outcome.decided.bundle_handed);
         if self.args.plant.is_some() {
             return match (handed, landed) {
@@ -358,7 +388,9 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn json(&self, goal_met: bool) -> Value {
+    /// All of it, as one object.
+    #[must_use]
+    pub fn json(&self) -> Value {
         let (resolved, decided) = (&self.outcome.resolved, &self.outcome.decided);
         let rungs: serde_json::Map<String, Value> = self
             .outcome
@@ -375,7 +407,7 @@ impl Report<'_> {
         let rejected: BTreeMap<_, _> = rejected(resolved).into_iter().collect();
         let engine = &self.block_engine;
         json!({
-            "goal_met": goal_met,
+            "goal_met": self.verdict().is_ok(),
             "seed": self.args.seed,
             "seconds": self.args.seconds,
             "rungs": rungs,
@@ -390,6 +422,9 @@ impl Report<'_> {
             },
             "seen_back": self.seen_back(),
             "expired": decided.own_expired,
+            "exits_lapsed": decided.exit_lapsed,
+            "handed_for": reasons(&decided.bundle_handed_for).into_iter().collect::<BTreeMap<_, _>>(),
+            "seen_back_for": reasons(&decided.included_for).into_iter().collect::<BTreeMap<_, _>>(),
             "signals_accepted": self.signals,
             "model": {"paid_lamports": self.outcome.trades.paid, "received_lamports": self.outcome.trades.received,
                       "positions_open": self.outcome.positions},
@@ -422,10 +457,13 @@ impl Report<'_> {
             decided.bundle_handed, engine.received - engine.refused_total(), engine.refused_total());
         println!("Landed     {} in blocks; {} seen back in our own stream ({} entries, {} exits)",
             engine.landed, self.seen_back(), decided.entry_included, decided.exit_included);
+        println!("Reasons    {} handed over; {} seen back",
+            listed(reasons(&decided.bundle_handed_for)), listed(reasons(&decided.included_for)));
         println!("Lost       {} outbid in the auction, {} failed in simulation, {} lost on the way to the leader",
             engine.outbid, engine.simulation_failed, engine.lost + engine.failed_at_leader);
-        println!("Expired    {} waiting for a leader that takes bundles ({} of them without a word)",
-            engine.expired + engine.expired_silently, engine.expired_silently);
+        println!("Expired    {} waiting for a leader that takes bundles ({} of them without a word); {} exits not seen \
+                  in time",
+            engine.expired + engine.expired_silently, engine.expired_silently, decided.exit_lapsed);
         println!("Signals    {} accepted, {} armed, {} fired", self.signals, decided.signal_armed, decided.signal_fired);
         let trades = &self.outcome.trades;
         println!("Model      paid {} SOL, received {} SOL, {} positions open. The model's figures: they show that the \
@@ -435,6 +473,11 @@ impl Report<'_> {
         println!("\nSeed {}: overmind demo --seconds {} --seed {} --slot-ms {} --loss-bps {}{plant}",
             self.args.seed, self.args.seconds, self.args.seed, self.args.slot_ms, self.args.loss_bps);
     }
+}
+
+/// Counts by what led to the intent.
+fn reasons(counts: &[u64; strategy::Origin::COUNT]) -> Vec<(&'static str, u64)> {
+    strategy::Origin::names().into_iter().zip(*counts).collect()
 }
 
 fn plant_name(plant: Plant) -> &'static str {

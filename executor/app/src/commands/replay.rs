@@ -6,7 +6,7 @@ use std::time::Duration;
 use bundle::BundleCell;
 use engine::EngineConfig;
 use risk::{Control, Mode};
-use serde_json::json;
+use serde_json::{Value, json};
 use shred_resolve::Policy;
 use shred_source::{ArenaPlan, DatagramSource, Pace, ReplaySource, SourceId};
 use strategy::LaneClass;
@@ -16,18 +16,32 @@ use crate::cli::{ReplayArgs, ThreadsArg, exit};
 use crate::commands::demo::{engine_config, resolve_plan, throw_away_builder};
 use crate::commands::{Failure, interrupted};
 use crate::config::{Config, Host};
-use crate::core_stage::Time;
+use crate::core_stage::{CoreOutcome, Time};
 use crate::leaders::{LeaderSchedule, LeaderSource};
 use crate::pipeline::{Layout, PipelinePlan, Prepared};
 
 /// Seed of the throw-away wallet, as the demo's default.
 const SEED: u64 = 1;
 
-/// Replays the captures; the exit code.
+/// Replays the captures and prints what came of it; the exit code.
 ///
 /// # Errors
 /// [`Failure`] when a file or the configuration cannot be used.
 pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
+    let outcome = replay(args)?;
+    if args.json {
+        println!("{}", object(&outcome));
+    } else {
+        print(&outcome);
+    }
+    Ok(exit::OK)
+}
+
+/// Replays the captures; what the core leaves behind. Prints nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
     let policy = if args.unverified { Policy::EmitThenVerify } else { Policy::VerifyThenEmit };
     let leaders = match (&args.leaders, args.unverified) {
         (Some(path), _) => LeaderSource::Schedule(LeaderSchedule::load(path)?),
@@ -72,41 +86,45 @@ pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
         std::thread::sleep(Duration::from_millis(2));
     }
     let (outcome, _) = pipeline.stop()?;
+    Ok(outcome)
+}
+
+fn intents_refused(outcome: &CoreOutcome) -> u64 {
+    outcome.refused.iter().map(|(_, count)| count).sum()
+}
+
+fn object(outcome: &CoreOutcome) -> Value {
     let (resolved, decided) = (&outcome.resolved, &outcome.decided);
-    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
-    if args.json {
-        let rungs: serde_json::Map<_, _> = outcome
-            .rungs
-            .all()
-            .into_iter()
-            .map(|(name, _, histogram)| {
-                let [p50, p99, p99_9, max] = crate::rungs::quantiles(histogram);
-                (name.to_owned(), json!({"unit": "ns", "n": histogram.len(), "p50": p50, "p99": p99, "p99_9": p99_9, "max": max}))
-            })
-            .collect();
-        println!(
-            "{}",
-            json!({
-                "state_hash": format!("{:016x}", outcome.state_hash),
-                "datagrams": resolved.datagram,
-                "transactions": resolved.transaction,
-                "blocks": resolved.block_completed,
-                "launches": decided.launch_decoded,
-                "trades": decided.trade_decoded,
-                "intents": decided.intent_made,
-                "bundles": decided.bundle_handed,
-                "intents_refused": refused,
-                "rungs": rungs,
-            })
-        );
-    } else {
-        println!("datagrams     {} ({} used)", resolved.datagram, resolved.shred_accepted);
-        println!("transactions  {} in {} blocks", resolved.transaction, resolved.block_completed);
-        println!("market        {} launches, {} trades", decided.launch_decoded, decided.trade_decoded);
-        println!("intents       {} made, {refused} refused, {} bundles signed", decided.intent_made, decided.bundle_handed);
-        println!("state hash    {:016x}", outcome.state_hash);
-    }
-    Ok(exit::OK)
+    let rungs: serde_json::Map<_, _> = outcome
+        .rungs
+        .all()
+        .into_iter()
+        .map(|(name, _, histogram)| {
+            let [p50, p99, p99_9, max] = crate::rungs::quantiles(histogram);
+            (name.to_owned(), json!({"unit": "ns", "n": histogram.len(), "p50": p50, "p99": p99, "p99_9": p99_9, "max": max}))
+        })
+        .collect();
+    json!({
+        "state_hash": format!("{:016x}", outcome.state_hash),
+        "datagrams": resolved.datagram,
+        "transactions": resolved.transaction,
+        "blocks": resolved.block_completed,
+        "launches": decided.launch_decoded,
+        "trades": decided.trade_decoded,
+        "intents": decided.intent_made,
+        "bundles": decided.bundle_handed,
+        "intents_refused": intents_refused(outcome),
+        "rungs": rungs,
+    })
+}
+
+fn print(outcome: &CoreOutcome) {
+    let (resolved, decided, refused) = (&outcome.resolved, &outcome.decided, intents_refused(outcome));
+    println!("datagrams     {} ({} used)", resolved.datagram, resolved.shred_accepted);
+    println!("transactions  {} in {} blocks", resolved.transaction, resolved.block_completed);
+    println!("market        {} launches, {} trades", decided.launch_decoded, decided.trade_decoded);
+    println!("intents       {} made, {refused} refused, {} bundles signed", decided.intent_made, decided.bundle_handed);
+    println!("state hash    {:016x}", outcome.state_hash);
 }
 
 /// Takes every bundle and sends none: a replay's market has already happened.

@@ -192,7 +192,10 @@ fn bridge(
 }
 
 /// Locks what has been allocated so far, as the configuration asks.
-fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::Input`] when locking was required and refused.
+pub fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
     if wanted == LockMemory::Off {
         return Ok(());
     }

@@ -227,9 +227,9 @@ pub struct StrategyConfig {
     pub dev_buy_max_lamports: u64,
     /// Slots after the launch within which the launcher's buy still counts as an occasion.
     pub entry_slots_max: u64,
-    /// Spent on one entry, fees of the curve included, tip excluded, lamports.
+    /// Most spent on one entry, fees of the curve included, tip excluded, lamports.
     pub budget_lamports: u64,
-    /// How far the tokens received may fall short of the quote, basis points.
+    /// How many fewer tokens are asked for than the budget would buy, basis points.
     pub entry_slippage_bps: u16,
     /// How far the proceeds may fall short when taking profit, basis points.
     pub exit_slippage_bps: u16,

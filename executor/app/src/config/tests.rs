@@ -243,7 +243,7 @@ fn every_bound_is_held_on_both_sides() {
             500_000_000,
         ),
         ("risk", "open_notional_max_lamports", 100_000_000, sixty),
-        ("risk", "open_positions_max", 1, 32),
+        ("risk", "open_positions_max", 1, 256),
         ("risk", "entries_per_window_max", 1, 4_096),
         ("risk", "exits_per_window_max", 1, 4_096),
         ("risk", "window_ms", 100, 86_400_000),

@@ -212,7 +212,7 @@ proptest! {
         };
         prop_assert_eq!((mint, trader, side), (intent.mint, *builder.public_key(), intent.side));
         let expected = match intent.side {
-            Side::Buy => Amounts::ExactIn { quote_in: intent.spend, tokens_min: intent.tokens },
+            Side::Buy => Amounts::TokensOut { tokens: intent.tokens, quote_max: intent.spend },
             Side::Sell => Amounts::Sell { tokens: intent.tokens, quote_min: intent.receive_min },
         };
         prop_assert_eq!(amounts, expected);

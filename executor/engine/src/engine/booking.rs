@@ -15,7 +15,8 @@ use crate::inflight::{Inclusion, Inflight, State};
 use crate::output::{Note, Output, Ticks};
 
 impl<T: Ticks> Engine<T> {
-    /// One of our signatures stands in a block: book it by the curve's arithmetic at that place.
+    /// One of our signatures stands in a block: book the tokens it names, and the quote by the curve's
+    /// arithmetic at that place.
     pub(super) fn include<O: Output + ?Sized>(
         &mut self,
         index: usize,
@@ -42,13 +43,13 @@ impl<T: Ticks> Engine<T> {
                 return self.release(&intent, reservation);
             }
         }
-        let (tokens, quote) =
-            fill.map_or_else(|| at_limits(&intent), |fill| (fill.tokens, fill.quote));
+        let (tokens, quote) = (intent.tokens, settled_quote(&intent, fill));
         let before = match intent.side {
             Side::Buy => self.book_entry(&intent, reservation, tokens, quote, txn),
             Side::Sell => self.book_exit(&intent, reservation, tokens, quote),
         };
         self.counters.tip_paid += intent.tip.0;
+        self.counters.included_for[usize::from(intent.origin.code())] += 1;
         self.hash
             .words([tag::INCLUDED, intent.id, txn.slot.0, tokens.0, quote.0]);
         let inclusion = Inclusion {
@@ -279,10 +280,12 @@ impl<T: Ticks> Engine<T> {
     }
 }
 
-/// What our transaction got at the worst its limits allow: it landed, so it got at least this.
-const fn at_limits(intent: &Intent) -> (TokenAmount, Lamports) {
+/// What our transaction paid or brought: as modelled, or at the worst its limit allows where the arithmetic
+/// has no answer. It landed, so it did no worse than its limit.
+fn settled_quote(intent: &Intent, fill: Option<Quote>) -> Lamports {
+    let modelled = fill.map(|fill| fill.quote);
     match intent.side {
-        Side::Buy => (intent.tokens, intent.spend),
-        Side::Sell => (intent.tokens, intent.receive_min),
+        Side::Buy => modelled.map_or(intent.spend, |quote| quote.min(intent.spend)),
+        Side::Sell => modelled.map_or(intent.receive_min, |quote| quote.max(intent.receive_min)),
     }
 }

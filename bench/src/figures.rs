@@ -1,0 +1,102 @@
+//! The figures, by name.
+
+pub mod decode;
+pub mod l0;
+pub mod l1;
+pub mod l2;
+pub mod recover;
+pub mod shreds;
+
+use overmind::clock::Ticker;
+
+use crate::floors::Floors;
+use crate::row::Row;
+
+/// What every figure is measured with.
+pub struct Context {
+    /// The clock.
+    pub ticker: Ticker,
+    /// Less of everything: to see that it works, not to quote.
+    pub quick: bool,
+    /// The host's floors in this run.
+    pub floors: Floors,
+}
+
+impl Context {
+    /// `full`, or `quick` when little is to be measured.
+    #[must_use]
+    pub fn size<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// What a figure found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Its lines.
+    pub rows: Vec<Row>,
+    /// What was counted while measuring, for people.
+    pub notes: Vec<String>,
+}
+
+/// Measures one figure.
+pub type Measure = fn(&Context) -> Result<Findings, String>;
+
+/// One figure.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it measures.
+    pub about: &'static str,
+    /// Whether rivals are measured beside it.
+    pub has_rivals: bool,
+    /// How.
+    pub measure: Measure,
+}
+
+/// All of them, in order.
+pub const FIGURES: [Figure; 7] = [
+    Figure {
+        name: "floors",
+        about: "clock read, ring hop, loopback receive, leaf hash, verification, signature",
+        has_rivals: false,
+        measure: |_| Ok(Findings::default()),
+    },
+    Figure {
+        name: "shreds",
+        about: "shreds per second through one core, from memory",
+        has_rivals: true,
+        measure: shreds::measure,
+    },
+    Figure {
+        name: "l0",
+        about: "last needed datagram in user memory to transaction emitted",
+        has_rivals: true,
+        measure: l0::measure,
+    },
+    Figure {
+        name: "l1",
+        about: "the same datagram to signed bundle in the ring",
+        has_rivals: true,
+        measure: l1::measure,
+    },
+    Figure {
+        name: "l2",
+        about: "the risk gate",
+        has_rivals: false,
+        measure: l2::measure,
+    },
+    Figure {
+        name: "decode",
+        about: "captures decoded to JSON lines, verified",
+        has_rivals: true,
+        measure: decode::measure,
+    },
+    Figure {
+        name: "recover",
+        about: "datagram that makes a lossy set whole to its first transaction",
+        has_rivals: true,
+        measure: recover::measure,
+    },
+];

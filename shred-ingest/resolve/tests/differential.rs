@@ -1,0 +1,331 @@
+//! The resolver against the reference, datagram by datagram, over a hostile network.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use common::reference::{Reference, Whole};
+use common::shredder::{
+    Block, DATA_COMPLETE, LAST_IN_SLOT, Set, SetHead, Shape, VERSION, key, sign_again,
+};
+use common::{Bench, Dice, Line, Schedule, payload, plan};
+use proptest::prelude::*;
+use shred_resolve::Policy;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SLOTS: [u64; 2] = [100, 101];
+
+/// What the network does to datagrams, in percent.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    loss: u32,
+    repeat: u32,
+    corrupt: u32,
+    /// Sets of another version, of another leader, under a second signature, far in the future.
+    foreign: u32,
+    reach: usize,
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    let reach = prop_oneof![Just(0), Just(8), Just(70), Just(100_000)];
+    (0..50u32, 0..30u32, 0..20u32, 0..10u32, reach).prop_map(
+        |(loss, repeat, corrupt, foreign, reach)| Network {
+            loss,
+            repeat,
+            corrupt,
+            foreign,
+            reach,
+        },
+    )
+}
+
+/// Numbers transactions, so that no two have the same signature.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+
+    fn txns(&mut self, dice: &mut Dice) -> Vec<Vec<u8>> {
+        (0..dice.below(12))
+            .map(|_| match dice.below(8) {
+                0 => payload::v1_of_len(self.next(), 3000 + dice.below(1097)),
+                1 => payload::v1(self.next(), dice.below(300)),
+                2 | 3 => payload::v0(self.next(), dice.below(900)),
+                _ => payload::legacy(self.next(), dice.below(300)),
+            })
+            .collect()
+    }
+
+    fn entries(&mut self, dice: &mut Dice) -> Vec<Vec<u8>> {
+        (0..1 + dice.below(6))
+            .map(|_| payload::entry(dice.roll() as u8, &self.txns(dice)))
+            .collect()
+    }
+
+    fn batch(&mut self, dice: &mut Dice) -> Vec<u8> {
+        let entries = self.entries(dice);
+        let mut batch = payload::batch(&entries);
+        match dice.below(16) {
+            0 => batch.extend((0..dice.below(40_000)).map(|at| at as u8)),
+            1 => batch.truncate(dice.below(batch.len()) + 1),
+            2 => batch = payload::update_parent(dice.below(100) as u64),
+            3 => batch = payload::footer(),
+            4 => batch[..8].copy_from_slice(&u64::MAX.to_le_bytes()),
+            5 => {
+                let at = dice.below(batch.len());
+                batch[at] ^= 0xff;
+            }
+            _ => {}
+        }
+        batch
+    }
+}
+
+fn shape(dice: &mut Dice) -> Shape {
+    match dice.below(4) {
+        0 => Shape::Resigned,
+        1 => Shape::Ragged(Dice(dice.roll())),
+        _ => Shape::Full,
+    }
+}
+
+/// The versions of a block: one, or two that part somewhere.
+fn blocks(slot: u64, numbers: &mut Numbers, dice: &mut Dice) -> Vec<Block> {
+    let mut block = Block::new(&key(slot as u8), slot);
+    for _ in 0..dice.below(3) {
+        block.push(&numbers.batch(dice), shape(dice), DATA_COMPLETE);
+    }
+    let mut blocks = vec![block];
+    let mut stem = Vec::new();
+    if dice.percent(30) {
+        blocks.push(blocks[0].clone());
+        if dice.percent(50) {
+            // They part within a batch: as much as this fills a set that both have.
+            stem = (0..150)
+                .map(|_| payload::legacy(numbers.next(), 100))
+                .collect();
+        }
+    }
+    for block in &mut blocks {
+        let own = numbers.txns(dice);
+        let batch = if stem.is_empty() {
+            payload::one_entry(&own)
+        } else {
+            // Both announce as many transactions, or they would part at their first byte.
+            let own = (0..20).map(|_| payload::legacy(numbers.next(), dice.below(200)));
+            payload::one_entry(&stem.iter().cloned().chain(own).collect::<Vec<_>>())
+        };
+        block.push(&batch, Shape::Full, DATA_COMPLETE);
+        let last = match dice.below(6) {
+            0 => vec![0; 8],
+            1 => vec![9],
+            2 => payload::ticks(2, 77),
+            _ => numbers.batch(dice),
+        };
+        let shape = if dice.percent(70) {
+            Shape::Resigned
+        } else {
+            Shape::Full
+        };
+        block.push(&last, shape, LAST_IN_SLOT);
+    }
+    blocks
+}
+
+/// A set beside `of` that is not what it says.
+fn stranger(of: &Set, numbers: &mut Numbers, dice: &mut Dice) -> Set {
+    let leader = key(of.head.slot as u8);
+    let mut piece = vec![Vec::new(); 32];
+    piece[0] = payload::one_entry(&[payload::legacy(numbers.next(), 20)]);
+    let head = SetHead {
+        flags: DATA_COMPLETE,
+        resigned: false,
+        ..of.head
+    };
+    match dice.below(4) {
+        0 => Set::new(
+            SetHead {
+                version: VERSION + 1,
+                ..head
+            },
+            &piece,
+        )
+        .seal(&leader),
+        1 => Set::new(head, &piece).seal(&key(99)),
+        2 => of.clone().with_signature(&sign_again(&leader, &of.root)),
+        _ => Set::new(
+            SetHead {
+                slot: 1 << 40,
+                ..head
+            },
+            &piece,
+        )
+        .seal(&leader),
+    }
+}
+
+/// All datagrams in the order in which they arrive.
+fn arrivals(network: Network, dice: &mut Dice) -> Vec<Vec<u8>> {
+    let mut numbers = Numbers(0);
+    let blocks: Vec<Block> = SLOTS
+        .iter()
+        .flat_map(|slot| blocks(*slot, &mut numbers, dice))
+        .collect();
+    let mut datagrams = Vec::new();
+    for set in blocks.iter().flat_map(|block| &block.sets) {
+        datagrams.extend(set.shreds.iter().cloned());
+        if dice.percent(network.foreign) {
+            let stranger = stranger(set, &mut numbers, dice);
+            datagrams.extend(stranger.shreds.into_iter().filter(|_| dice.percent(30)));
+        }
+    }
+    datagrams.retain(|_| !dice.percent(network.loss));
+    let mut extra = Vec::new();
+    for (at, datagram) in datagrams.iter().enumerate() {
+        if dice.percent(network.repeat) {
+            extra.push((at, datagram.clone()));
+        }
+        if dice.percent(network.corrupt) {
+            let mut spoiled = datagram.clone();
+            for _ in 0..=dice.below(2) {
+                let place = dice.below(spoiled.len());
+                spoiled[place] ^= 1 << dice.below(8);
+            }
+            extra.push((at, spoiled));
+        }
+    }
+    for (at, datagram) in extra.into_iter().rev() {
+        datagrams.insert(at, datagram);
+    }
+    dice.shuffle(&mut datagrams, network.reach);
+    datagrams
+}
+
+/// Which policy each datagram comes under.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Sources {
+    Verified,
+    Early,
+    Mixed,
+}
+
+fn equals_the_reference(
+    seed: u64,
+    network: Network,
+    sources: Sources,
+) -> Result<(), TestCaseError> {
+    let mut dice = Dice(seed);
+    let leaders = Schedule(
+        SLOTS
+            .iter()
+            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
+            .collect(),
+    );
+    let mut reference = Reference::new(leaders.clone());
+    let mut bench = Bench::new(&plan(128), leaders);
+    // Known so far, by slot.
+    let mut known: BTreeMap<u64, BTreeSet<Line>> = BTreeMap::new();
+    for (at, datagram) in arrivals(network, &mut dice).iter().enumerate() {
+        bench.policy = match sources {
+            Sources::Verified => Policy::VerifyThenEmit,
+            Sources::Early => Policy::EmitThenVerify,
+            Sources::Mixed if dice.percent(50) => Policy::EmitThenVerify,
+            Sources::Mixed => Policy::VerifyThenEmit,
+        };
+        let _ = bench.give(datagram);
+        let mut runs = Vec::new();
+        if let Some((slot, root)) = reference.accept(datagram) {
+            // What was handed on before anything was hashed names no root.
+            bench.notes.lines.values_mut().for_each(|line| {
+                line.root.get_or_insert(root);
+            });
+            runs = reference.known(slot);
+            known.insert(slot, runs.iter().flatten().cloned().collect());
+            let told: BTreeSet<Whole> = blocks_told(&bench)
+                .into_iter()
+                .filter(|whole| whole.slot == slot)
+                .collect();
+            prop_assert_eq!(told, reference.blocks(slot), "blocks after datagram {}", at);
+        }
+        prop_assert_eq!(
+            blocks_told(&bench).len(),
+            bench.notes.blocks.len(),
+            "a block twice"
+        );
+        check_lines(&bench, &known, &runs, at)?;
+    }
+    let revoked = bench.resolver.counters().transaction_revoked;
+    prop_assert_eq!(revoked, bench.notes.revoked.len() as u64);
+    prop_assert!(sources != Sources::Verified || revoked == 0);
+    Ok(())
+}
+
+fn blocks_told(bench: &Bench<Schedule>) -> BTreeSet<Whole> {
+    let whole = |block: &shred_resolve::BlockEnd| Whole {
+        slot: block.slot.0,
+        last_root: block.last_root,
+        parent_slot: block.parent_slot.0,
+        transactions: block.transactions,
+        ticks: block.ticks,
+        blockhash: block.blockhash,
+    };
+    bench.notes.blocks.iter().map(whole).collect()
+}
+
+fn check_lines(
+    bench: &Bench<Schedule>,
+    known: &BTreeMap<u64, BTreeSet<Line>>,
+    runs: &[Vec<Line>],
+    at: usize,
+) -> Result<(), TestCaseError> {
+    let count: usize = known.values().map(BTreeSet::len).sum();
+    // Each once: as many as there are, and below the same ones.
+    prop_assert_eq!(bench.notes.lines.len(), count, "after datagram {}", at);
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let plain = |line: &Line| Line {
+        retracted: false,
+        ..line.clone()
+    };
+    let lines = bench.notes.lines.iter();
+    let told: BTreeMap<Line, u64> = lines
+        .map(|(sequence, line)| (plain(line), *sequence))
+        .collect();
+    prop_assert!(
+        told.keys().eq(known.values().flatten()),
+        "after datagram {}",
+        at
+    );
+    for run in runs {
+        let order: Vec<u64> = run.iter().map(|line| told[line]).collect();
+        prop_assert!(
+            order.is_sorted(),
+            "out of order after datagram {}: {:?}",
+            at,
+            order
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn verified_equals_the_reference(seed: u64, network in network()) {
+        equals_the_reference(seed, network, Sources::Verified)?;
+    }
+
+    #[test]
+    fn early_less_revoked_equals_the_reference(seed: u64, network in network()) {
+        equals_the_reference(seed, network, Sources::Early)?;
+    }
+
+    #[test]
+    fn sources_of_both_kinds_equal_the_reference(seed: u64, network in network()) {
+        equals_the_reference(seed, network, Sources::Mixed)?;
+    }
+}
