@@ -21,7 +21,7 @@ pub struct Launch {
 /// What the rivals buy with, the same as ours.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
-    /// Lamports in, fees included.
+    /// Most lamports in, fees included.
     pub spend: u64,
     /// How far the tokens may fall short, basis points.
     pub slippage_bps: u64,
@@ -83,9 +83,9 @@ impl Launch {
         (order.dev_buy_min..=order.dev_buy_max).contains(&self.dev_buy)
     }
 
-    /// Least tokens for the order's lamports after the launcher's buy: constant product, fees left out.
+    /// Tokens for the order's lamports after the launcher's buy: constant product, fees left out.
     #[must_use]
-    pub fn tokens_min(&self, order: &Order) -> u64 {
+    pub fn tokens(&self, order: &Order) -> u64 {
         let quote = u128::from(fresh::VIRTUAL_QUOTE) + u128::from(self.dev_buy);
         let product = u128::from(fresh::VIRTUAL_QUOTE) * u128::from(fresh::VIRTUAL_TOKEN);
         let tokens = product / quote - product / (quote + u128::from(order.spend));

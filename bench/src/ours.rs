@@ -98,6 +98,8 @@ pub struct Measured {
     pub l1: Histogram<u64>,
     /// The risk gate.
     pub l2: Histogram<u64>,
+    /// Approved intent to signed bytes.
+    pub build: Histogram<u64>,
     /// Signatures of the transactions that led to bundles.
     pub triggers: Vec<[u8; 64]>,
     /// Restricts `l1` to these triggers.
@@ -131,6 +133,7 @@ impl Core {
         let measured = Measured {
             l1: overmind::rungs::histogram(),
             l2: overmind::rungs::histogram(),
+            build: overmind::rungs::histogram(),
             triggers: Vec::new(),
             only: None,
         };
@@ -214,6 +217,9 @@ impl Sink for Wiring<'_> {
                 measured
                     .l2
                     .saturating_record(stages.gated.wrapping_sub(stages.decided));
+                measured
+                    .build
+                    .saturating_record(stages.built.wrapping_sub(stages.gated));
                 measured.triggers.push(*signature);
             }
         }

@@ -69,7 +69,7 @@ struct Template {
     bytes: Vec<u8>,
     /// Where mint, curve, the curve's two accounts and ours stand.
     keys: [usize; 5],
-    tokens_min: usize,
+    tokens: usize,
     blockhash: usize,
 }
 
@@ -78,7 +78,7 @@ const MESSAGE_AT: usize = 65;
 /// Stand-ins that occur nowhere else in a message.
 const STAND_INS: [[u8; 32]; 5] = [[0xa1; 32], [0xa2; 32], [0xa3; 32], [0xa4; 32], [0xa5; 32]];
 const BLOCKHASH: [u8; 32] = [0xa6; 32];
-const TOKENS_MIN: u64 = 0xa7a7_a7a7_a7a7_a7a7;
+const TOKENS: u64 = 0xa7a7_a7a7_a7a7_a7a7;
 
 impl TemplateBuilder {
     /// For the wallet of `seed`.
@@ -111,8 +111,8 @@ impl TemplateBuilder {
             out[*at..*at + 32].copy_from_slice(key);
         }
         out[template.blockhash..template.blockhash + 32].copy_from_slice(blockhash);
-        let tokens_min = launch.tokens_min(&self.order).to_le_bytes();
-        out[template.tokens_min..template.tokens_min + 8].copy_from_slice(&tokens_min);
+        let tokens = launch.tokens(&self.order).to_le_bytes();
+        out[template.tokens..template.tokens + 8].copy_from_slice(&tokens);
         let signature = self.key.sign(&out[MESSAGE_AT..]);
         out[1..MESSAGE_AT].copy_from_slice(signature.as_ref());
     }
@@ -138,7 +138,7 @@ impl Template {
             user_base: user_base.into(),
             curve_quote: curve_quote.into(),
         };
-        let message = sdk.message_with(&launch, &derived, order.spend, TOKENS_MIN, &BLOCKHASH);
+        let message = sdk.message_with(&launch, &derived, order.spend, TOKENS, &BLOCKHASH);
         let mut bytes = vec![0; MESSAGE_AT];
         bytes[0] = 1;
         bytes.extend(message.serialize());
@@ -151,7 +151,7 @@ impl Template {
         };
         Self {
             keys: STAND_INS.map(|key| find(&key)),
-            tokens_min: find(&TOKENS_MIN.to_le_bytes()),
+            tokens: find(&TOKENS.to_le_bytes()),
             blockhash: find(&BLOCKHASH),
             bytes,
         }

@@ -29,7 +29,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Full blocks (some 1,600 datagrams a slot) with this many launches per 10,000 slots.
+    /// Full blocks (some 3,600 datagrams a slot) with this many launches per 10,000 slots.
     #[must_use]
     pub fn new(seed: u64, launches_per_10k_slots: u64) -> Self {
         let config = GeneratorConfig {

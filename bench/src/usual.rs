@@ -94,7 +94,7 @@ impl SdkBuilder {
         let message = self.message(
             launch,
             self.order.spend,
-            launch.tokens_min(&self.order),
+            launch.tokens(&self.order),
             blockhash,
         );
         let transaction = VersionedTransaction::try_new(message, &[&self.keypair])
@@ -107,15 +107,11 @@ impl SdkBuilder {
         &self,
         launch: &Launch,
         spend: u64,
-        tokens_min: u64,
+        tokens: u64,
         blockhash: &[u8; 32],
     ) -> VersionedMessage {
-        let instructions = self.instructions(
-            launch,
-            &Derived::of(launch, &self.own.user),
-            spend,
-            tokens_min,
-        );
+        let instructions =
+            self.instructions(launch, &Derived::of(launch, &self.own.user), spend, tokens);
         compile(&self.own.user, &instructions, blockhash)
     }
 
@@ -125,10 +121,10 @@ impl SdkBuilder {
         launch: &Launch,
         derived: &Derived,
         spend: u64,
-        tokens_min: u64,
+        tokens: u64,
         blockhash: &[u8; 32],
     ) -> VersionedMessage {
-        let instructions = self.instructions(launch, derived, spend, tokens_min);
+        let instructions = self.instructions(launch, derived, spend, tokens);
         compile(&self.own.user, &instructions, blockhash)
     }
 
@@ -137,7 +133,7 @@ impl SdkBuilder {
         launch: &Launch,
         derived: &Derived,
         spend: u64,
-        tokens_min: u64,
+        tokens: u64,
     ) -> Vec<Instruction> {
         let Own {
             user,
@@ -160,9 +156,9 @@ impl SdkBuilder {
             ],
             data: vec![1],
         };
-        let mut data = discriminator::BUY_EXACT_QUOTE_IN_V3.to_le_bytes().to_vec();
+        let mut data = discriminator::BUY_V3.to_le_bytes().to_vec();
+        data.extend_from_slice(&tokens.to_le_bytes());
         data.extend_from_slice(&spend.to_le_bytes());
-        data.extend_from_slice(&tokens_min.to_le_bytes());
         data.push(0);
         let buy = Instruction {
             program_id: key(PUMP_PROGRAM),

@@ -47,7 +47,10 @@ pub fn count(counting: bool) {
 /// What watched threads asked for so far.
 #[must_use]
 pub fn calls() -> HeapCalls {
-    HeapCalls { allocations: ALLOCATIONS.load(Relaxed), frees: FREES.load(Relaxed) }
+    HeapCalls {
+        allocations: ALLOCATIONS.load(Relaxed),
+        frees: FREES.load(Relaxed),
+    }
 }
 
 /// Tries whether this process counts: one allocation and its free, on a thread of its own.

@@ -26,7 +26,9 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
 use shred_resolve::Policy;
 use shred_source::arena::Datagram;
-use shred_source::{ArenaPlan, DatagramSource, RX_BURST, RxFrames, SourceCounters, SourceId, UdpConfig, UdpSource};
+use shred_source::{
+    ArenaPlan, DatagramSource, RX_BURST, RxFrames, SourceCounters, SourceId, UdpConfig, UdpSource,
+};
 use shred_wire::Slot;
 use strategy::LaneClass;
 use submit::{Lane, LaneReject, Report};
@@ -126,7 +128,10 @@ impl Findings {
             }
         }
         if self.new_shred_bps < 9_500 {
-            faults.push(format!("of 10,000 shreds only {} were new", self.new_shred_bps));
+            faults.push(format!(
+                "of 10,000 shreds only {} were new",
+                self.new_shred_bps
+            ));
         }
         for (name, count) in [
             ("allocations", self.allocations),
@@ -177,14 +182,19 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
     let mut findings = Findings::default();
     let is_counting = heap::is_counting();
     if !is_counting {
-        findings.unchecked.push("heap: the counting allocator is not this process's".to_owned());
+        findings
+            .unchecked
+            .push("heap: the counting allocator is not this process's".to_owned());
     }
     let is_trapping = trap::try_out();
     if let Err(reason) = &is_trapping {
         findings.unchecked.push(format!("system calls: {reason}"));
     }
     // Some coins, so that even a short run has something to decide.
-    let config = GeneratorConfig { launches_per_10k_slots: 10_000, ..GeneratorConfig::bulk(drive.seed) };
+    let config = GeneratorConfig {
+        launches_per_10k_slots: 10_000,
+        ..GeneratorConfig::bulk(drive.seed)
+    };
     let generator = Generator::new(config);
     let (mut prepared, wallet) = prepare(drive, &generator)?;
     let exchange = generator.exchange();
@@ -192,8 +202,13 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
     let (rx, core) = (Arc::new(Frozen::default()), Arc::new(Frozen::default()));
     let frames = prepared.take_frames().ok_or("one source was planned")?;
     let (source, outlet) = connect(drive.way, frames)?;
-    let source = Watched { source, frozen: Arc::clone(&rx), is_frozen: false };
-    let is_locked = raise_lock_limit().and_then(|()| lock_memory(LockMemory::Require).map_err(|error| error.to_string()));
+    let source = Watched {
+        source,
+        frozen: Arc::clone(&rx),
+        is_frozen: false,
+    };
+    let is_locked = raise_lock_limit()
+        .and_then(|()| lock_memory(LockMemory::Require).map_err(|error| error.to_string()));
     if let Err(reason) = &is_locked {
         findings.unchecked.push(format!("page faults: {reason}"));
     }
@@ -206,7 +221,11 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
         move || core.freeze(trapping)
     };
     let pipeline = prepared
-        .start(vec![Box::new(source)], vec![Box::new(Lands(exchange))], hook)
+        .start(
+            vec![Box::new(source)],
+            vec![Box::new(Lands(exchange))],
+            hook,
+        )
         .map_err(|error| error.to_string())?;
     let started = Instant::now();
     let wanted = drive.datagrams;
@@ -234,7 +253,8 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
         findings.syscall_names = trap::names();
     }
     findings.datagrams = core.resolved.datagram;
-    findings.new_shred_bps = (wire.delivered - wire.duplicated - wire.noise) * 10_000 / wire.delivered.max(1);
+    findings.new_shred_bps =
+        (wire.delivered - wire.duplicated - wire.noise) * 10_000 / wire.delivered.max(1);
     findings.lost = wire.lost;
     findings.slots = slots;
     findings.transactions = core.resolved.transaction;
@@ -255,8 +275,14 @@ fn prepare(drive: &Drive, generator: &Generator) -> Result<(Prepared, [u8; 32]),
         .into_iter()
         .map(|(slot, identity)| (Slot(slot), identity))
         .collect();
-    let seat = Seat { cpu: None, idle: Idle::Spin };
-    let submit = Seat { cpu: None, idle: Idle::Park(Duration::from_millis(1)) };
+    let seat = Seat {
+        cpu: None,
+        idle: Idle::Spin,
+    };
+    let submit = Seat {
+        cpu: None,
+        idle: Idle::Park(Duration::from_millis(1)),
+    };
     let prepared = Prepared::new(PipelinePlan {
         resolve: resolve_plan(Some(generator.config().shred_version)),
         arena: ArenaPlan::default(),
@@ -267,7 +293,12 @@ fn prepare(drive: &Drive, generator: &Generator) -> Result<(Prepared, [u8; 32]),
         builder,
         control: Arc::new(Control::new(Mode::Active)),
         time: Time::Wall,
-        layout: Layout { split: true, core: seat, sources: vec![seat], submit },
+        layout: Layout {
+            split: true,
+            core: seat,
+            sources: vec![seat],
+            submit,
+        },
     });
     Ok((prepared.map_err(|error| error.to_string())?, wallet))
 }
@@ -295,15 +326,29 @@ fn wait(
     while taken() < wire.delivered {
         std::thread::sleep(Duration::from_millis(5));
         if stalled(taken()) {
-            return Err(format!("the core took {} of {} datagrams", taken(), wire.delivered));
+            return Err(format!(
+                "the core took {} of {} datagrams",
+                taken(),
+                wire.delivered
+            ));
         }
     }
     Ok((wire, slots))
 }
 
 /// Makes traffic and hands it over, waiting for room: nothing is dropped but what the wire loses.
-fn send(mut generator: Generator, mut outlet: Outlet, wanted: u64, seed: u64) -> (WireCounters, u64) {
-    let accidents = WireConfig { loss_bps: 400, duplicate_bps: 100, reorder_bps: 200, ..WireConfig::default() };
+fn send(
+    mut generator: Generator,
+    mut outlet: Outlet,
+    wanted: u64,
+    seed: u64,
+) -> (WireCounters, u64) {
+    let accidents = WireConfig {
+        loss_bps: 400,
+        duplicate_bps: 100,
+        reorder_bps: 200,
+        ..WireConfig::default()
+    };
     let mut wire = Wire::new(accidents, Prng::new(seed).fork("hot path"));
     let mut datagrams = Datagrams::new();
     let first = generator.slot();
@@ -325,17 +370,32 @@ fn connect(way: Way, frames: RxFrames) -> Result<(Source, Outlet), String> {
     match way {
         Way::Ring => {
             let (parcels, arriving) = RingBuffer::new(PARCELS);
-            let source = ParcelSource { arriving, frames, ordinal: 0, counters: Arc::default() };
+            let source = ParcelSource {
+                arriving,
+                frames,
+                ordinal: 0,
+                counters: Arc::default(),
+            };
             Ok((Box::new(source), Outlet::Ring(parcels)))
         }
         Way::Udp => {
             let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let (source, facts) = UdpSource::open(&UdpConfig::new(anywhere), SourceId(0), frames, None)
-                .map_err(|error| error.to_string())?;
+            let (source, facts) =
+                UdpSource::open(&UdpConfig::new(anywhere), SourceId(0), frames, None)
+                    .map_err(|error| error.to_string())?;
             let socket = UdpSocket::bind(anywhere).map_err(|error| error.to_string())?;
-            socket.connect(facts.local).map_err(|error| error.to_string())?;
+            socket
+                .connect(facts.local)
+                .map_err(|error| error.to_string())?;
             let received = Arc::clone(source.counters());
-            Ok((Box::new(source), Outlet::Udp { socket, received, sent: 0 }))
+            Ok((
+                Box::new(source),
+                Outlet::Udp {
+                    socket,
+                    received,
+                    sent: 0,
+                },
+            ))
         }
     }
 }
@@ -343,7 +403,11 @@ fn connect(way: Way, frames: RxFrames) -> Result<(Source, Outlet), String> {
 /// The generator's end of a way.
 enum Outlet {
     Ring(Producer<Parcel>),
-    Udp { socket: UdpSocket, received: Arc<SourceCounters>, sent: u64 },
+    Udp {
+        socket: UdpSocket,
+        received: Arc<SourceCounters>,
+        sent: u64,
+    },
 }
 
 impl Outlet {
@@ -356,7 +420,10 @@ impl Outlet {
         match self {
             Self::Ring(parcels) => {
                 let len = datagram.len().min(PARCEL_LEN);
-                let mut parcel = Parcel { len: len as u16, bytes: [0; PARCEL_LEN] };
+                let mut parcel = Parcel {
+                    len: len as u16,
+                    bytes: [0; PARCEL_LEN],
+                };
                 parcel.bytes[..len].copy_from_slice(&datagram[..len]);
                 // There was room and nobody else fills it; or nobody is left to take it.
                 let _ = parcels.push(parcel);
@@ -368,7 +435,9 @@ impl Outlet {
     fn is_full(&self) -> bool {
         match self {
             Self::Ring(parcels) => parcels.is_full(),
-            Self::Udp { received, sent, .. } => sent - received.datagram_received.get() >= IN_SOCKET,
+            Self::Udp { received, sent, .. } => {
+                sent - received.datagram_received.get() >= IN_SOCKET
+            }
         }
     }
 
@@ -395,8 +464,12 @@ impl DatagramSource for ParcelSource {
     fn poll(&mut self) -> usize {
         let wanted = self.arriving.slots().min(RX_BURST);
         for taken in 0..wanted {
-            let Some(mut frame) = self.frames.reserve() else { return taken };
-            let Ok(chunk) = self.arriving.read_chunk(1) else { return taken };
+            let Some(mut frame) = self.frames.reserve() else {
+                return taken;
+            };
+            let Ok(chunk) = self.arriving.read_chunk(1) else {
+                return taken;
+            };
             let parcel = &chunk.as_slices().0[0];
             let len = usize::from(parcel.len);
             frame.bytes_mut()[..len].copy_from_slice(&parcel.bytes[..len]);
@@ -466,7 +539,11 @@ impl Lane for Lands {
 
     fn send(&mut self, bundle: &BundleCell) -> Result<(), LaneReject> {
         let transactions = bundle.transactions().map(<[u8]>::to_vec).collect();
-        self.0.land(transactions, bundle.slot.0 + LANDING_SLOTS, Box::new(|_| {}));
+        self.0.land(
+            transactions,
+            bundle.slot.0 + LANDING_SLOTS,
+            Box::new(|_| {}),
+        );
         Ok(())
     }
 
@@ -496,9 +573,19 @@ impl Frozen {
 
     /// Minor page faults since then; asked from another thread.
     fn faults_since(&self) -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread.load(Relaxed))).ok()?;
+        let stat = std::fs::read_to_string(format!(
+            "/proc/self/task/{}/stat",
+            self.thread.load(Relaxed)
+        ))
+        .ok()?;
         // The name in brackets may hold anything; minflt is the eighth field after it (proc_pid_stat(5)).
-        let faults: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(7)?.parse().ok()?;
+        let faults: u64 = stat
+            .rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(7)?
+            .parse()
+            .ok()?;
         Some(faults - self.faults.load(Relaxed))
     }
 }
@@ -513,13 +600,22 @@ fn own_minor_faults() -> u64 {
 
 /// Root may lock as much as it likes; anybody else up to the hard limit.
 fn raise_lock_limit() -> Result<(), String> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is the struct the call fills.
     if unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) } != 0 {
         return Err(format!("getrlimit: {}", std::io::Error::last_os_error()));
     }
-    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    let up_to_hard = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+    let unlimited = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    let up_to_hard = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        ..limit
+    };
     for wanted in [unlimited, up_to_hard] {
         // SAFETY: the call reads the struct.
         if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const wanted) } == 0 {
@@ -570,15 +666,42 @@ mod tests {
         };
         assert!(good.faults().is_empty());
         for bad in [
-            Findings { transactions: 0, ..good.clone() },
-            Findings { recoveries: 0, ..good.clone() },
-            Findings { intents: 0, ..good.clone() },
-            Findings { new_shred_bps: 9_000, ..good.clone() },
-            Findings { allocations: Some(1), ..good.clone() },
-            Findings { frees: Some(1), ..good.clone() },
-            Findings { faults_rx: Some(1), ..good.clone() },
-            Findings { faults_core: Some(1), ..good.clone() },
-            Findings { syscalls: Some(1), ..good.clone() },
+            Findings {
+                transactions: 0,
+                ..good.clone()
+            },
+            Findings {
+                recoveries: 0,
+                ..good.clone()
+            },
+            Findings {
+                intents: 0,
+                ..good.clone()
+            },
+            Findings {
+                new_shred_bps: 9_000,
+                ..good.clone()
+            },
+            Findings {
+                allocations: Some(1),
+                ..good.clone()
+            },
+            Findings {
+                frees: Some(1),
+                ..good.clone()
+            },
+            Findings {
+                faults_rx: Some(1),
+                ..good.clone()
+            },
+            Findings {
+                faults_core: Some(1),
+                ..good.clone()
+            },
+            Findings {
+                syscalls: Some(1),
+                ..good.clone()
+            },
         ] {
             assert_eq!(bad.faults().len(), 1);
         }

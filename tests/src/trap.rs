@@ -47,13 +47,21 @@ pub fn try_out() -> Result<(), String> {
         arm(false);
         // SAFETY: as above.
         let again = unsafe { libc::getppid() };
-        (parent == again).then_some(()).ok_or_else(|| "a trapped call was not made".to_owned())
+        (parent == again)
+            .then_some(())
+            .ok_or_else(|| "a trapped call was not made".to_owned())
     });
-    tried.join().map_err(|_| "the thread that tried it panicked".to_owned())??;
+    tried
+        .join()
+        .map_err(|_| "the thread that tried it panicked".to_owned())??;
     let noted = trapped() - before;
     TRAPPED.store(before, Relaxed);
     NUMBERS[0].store(-1, Relaxed);
-    if noted == 1 { Ok(()) } else { Err(format!("{noted} calls were noted, 1 was made")) }
+    if noted == 1 {
+        Ok(())
+    } else {
+        Err(format!("{noted} calls were noted, 1 was made"))
+    }
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -86,7 +94,10 @@ fn name(number: i64) -> String {
         (libc::SYS_recvmmsg, "recvmmsg"),
     ];
     let found = known.iter().find(|(known, _)| *known == number);
-    found.map_or_else(|| format!("system call {number}"), |(_, name)| (*name).to_owned())
+    found.map_or_else(
+        || format!("system call {number}"),
+        |(_, name)| (*name).to_owned(),
+    )
 }
 
 /// From here on every system call of the calling thread is trapped, until it ends.
@@ -146,15 +157,24 @@ mod x86_64_linux {
     pub fn arm_thread() -> Result<(), String> {
         handle_traps()?;
         let filter = filter(overmind_tests_gate_passed as *const () as u64);
-        let program =
-            libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_ptr().cast_mut(),
+        };
         let refused = |what: &str| Err(format!("{what}: {}", io::Error::last_os_error()));
         // SAFETY: the call takes numbers only.
         if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
             return refused("PR_SET_NO_NEW_PRIVS");
         }
         // SAFETY: `program` and the filter it points to live through the call, which copies them.
-        if unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) } != 0 {
+        if unsafe {
+            libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            )
+        } != 0
+        {
             return refused("PR_SET_SECCOMP");
         }
         Ok(())

@@ -46,7 +46,10 @@ fn args(seconds: u32, seed: u64) -> DemoArgs {
 }
 
 fn of_signal() -> usize {
-    Origin::names().iter().position(|name| *name == "signal").unwrap()
+    Origin::names()
+        .iter()
+        .position(|name| *name == "signal")
+        .unwrap()
 }
 
 /// Slot and signature of every transaction that `overmind decode` prints.
@@ -57,12 +60,24 @@ fn decoded(pcap: &Path, leaders: &Path) -> Vec<(u64, String)> {
         policy: Policy::VerifyThenEmit,
     };
     let mut out = Vec::new();
-    decode(PcapReader::new(&std::fs::read(pcap).unwrap()[..]).unwrap(), &options, &mut out).unwrap();
+    decode(
+        PcapReader::new(&std::fs::read(pcap).unwrap()[..]).unwrap(),
+        &options,
+        &mut out,
+    )
+    .unwrap();
     let lines = String::from_utf8(out).unwrap();
-    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines
         .filter(|line| line["signature"].is_string())
-        .map(|line| (line["slot"].as_u64().unwrap(), line["signature"].as_str().unwrap().to_owned()))
+        .map(|line| {
+            (
+                line["slot"].as_u64().unwrap(),
+                line["signature"].as_str().unwrap().to_owned(),
+            )
+        })
         .collect()
 }
 
@@ -70,9 +85,20 @@ fn decoded(pcap: &Path, leaders: &Path) -> Vec<(u64, String)> {
 fn bundles_land_and_everybody_reads_the_same_capture() {
     let _alone = alone();
     let pcap = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo-end-to-end.pcap");
-    let report = play(&DemoArgs { pcap: Some(pcap.clone()), ..args(12, 3) }, |_| {}).unwrap();
+    let report = play(
+        &DemoArgs {
+            pcap: Some(pcap.clone()),
+            ..args(12, 3)
+        },
+        |_| {},
+    )
+    .unwrap();
     assert_eq!(report.verdict(), Ok(()), "{}", report.json());
-    assert!(report.block_engine.landed >= 5 && report.seen_back() >= 5, "{}", report.json());
+    assert!(
+        report.block_engine.landed >= 5 && report.seen_back() >= 5,
+        "{}",
+        report.json()
+    );
     let leaders = pcap.with_extension("leaders.json");
     reads_as_the_official_crates_do(&pcap, &leaders, &report);
     replays_to_one_hash(&pcap, &leaders);
@@ -84,13 +110,26 @@ fn reads_as_the_official_crates_do(pcap: &Path, leaders: &Path, report: &Report)
     assert!(theirs.len() > 2_000, "{} transactions", theirs.len());
     for (slot, txn) in &theirs {
         let verified = txn.verify_with_results();
-        assert!(!verified.is_empty() && verified.iter().all(|good| *good), "slot {slot}: {}", txn.signatures[0]);
+        assert!(
+            !verified.is_empty() && verified.iter().all(|good| *good),
+            "slot {slot}: {}",
+            txn.signatures[0]
+        );
     }
     let wallet = *throw_away_builder(report.args.seed).unwrap().public_key();
-    let own = theirs.iter().filter(|(_, txn)| txn.message.static_account_keys()[0].to_bytes() == wallet).count();
-    assert_eq!(own as u64, report.block_engine.landed, "what landed is in the blocks");
+    let own = theirs
+        .iter()
+        .filter(|(_, txn)| txn.message.static_account_keys()[0].to_bytes() == wallet)
+        .count();
+    assert_eq!(
+        own as u64, report.block_engine.landed,
+        "what landed is in the blocks"
+    );
     assert!(own as u64 >= report.seen_back());
-    let their_keys: BTreeSet<_> = theirs.iter().map(|(slot, txn)| (*slot, txn.signatures[0].to_string())).collect();
+    let their_keys: BTreeSet<_> = theirs
+        .iter()
+        .map(|(slot, txn)| (*slot, txn.signatures[0].to_string()))
+        .collect();
     let ours = decoded(pcap, leaders);
     let our_keys: BTreeSet<_> = ours.iter().cloned().collect();
     assert_eq!(ours.len(), our_keys.len(), "each once");
@@ -111,7 +150,11 @@ fn replays_to_one_hash(pcap: &Path, leaders: &Path) {
         };
         replay(&args).unwrap()
     });
-    assert!(outcomes[0].decided.intent_made >= 20, "{} intents", outcomes[0].decided.intent_made);
+    assert!(
+        outcomes[0].decided.intent_made >= 20,
+        "{} intents",
+        outcomes[0].decided.intent_made
+    );
     assert_eq!(outcomes[0].state_hash, outcomes[1].state_hash);
 }
 
@@ -120,14 +163,20 @@ fn a_brain_is_heard_and_a_liar_is_not() {
     let _alone = alone();
     let (begun, has_begun) = channel();
     let brain = std::thread::spawn(move || speak(&has_begun));
-    let report = play(&args(14, 5), |room| begun.send((room.endpoint(), room.key())).unwrap()).unwrap();
+    let report = play(&args(14, 5), |room| {
+        begun.send((room.endpoint(), room.key())).unwrap()
+    })
+    .unwrap();
     let acknowledged = brain.join().unwrap();
     let decided = &report.outcome.decided;
     let seen = format!("{acknowledged} acknowledged: {}", report.json());
     assert_eq!(report.signals, acknowledged, "{seen}");
     assert_eq!(decided.signal_armed, acknowledged, "{seen}");
     assert!(decided.signal_fired > 0, "{seen}");
-    assert!(decided.bundle_handed_for[of_signal()] > 0 && decided.included_for[of_signal()] > 0, "{seen}");
+    assert!(
+        decided.bundle_handed_for[of_signal()] > 0 && decided.included_for[of_signal()] > 0,
+        "{seen}"
+    );
 }
 
 /// What a brain says while the demo runs; the number of signals that were acknowledged.
@@ -136,16 +185,23 @@ fn speak(has_begun: &Receiver<(String, PathBuf)>) -> u64 {
     let key = SharedKey::load(&key).unwrap();
     // Until blocks are deep enough there is no blockhash to sign with.
     sleep(Duration::from_secs(4));
-    let mut client = BridgeClient::connect(&endpoint, PRODUCER, &key, Duration::from_secs(2)).unwrap();
+    let mut client =
+        BridgeClient::connect(&endpoint, PRODUCER, &key, Duration::from_secs(2)).unwrap();
     let mut acknowledged = 0;
     for id in 1..=6 {
         let answer = client.send(&buy(&client, id)).unwrap();
-        assert!(matches!(answer, Answer::Ack(reply) if reply.signal_id == id), "{answer:?}");
+        assert!(
+            matches!(answer, Answer::Ack(reply) if reply.signal_id == id),
+            "{answer:?}"
+        );
         acknowledged += 1;
         sleep(Duration::from_millis(900));
     }
     let sealed = client.seal(&buy(&client, 100));
-    assert!(matches!(client.exchange(sealed.as_bytes()), Ok(Answer::Ack(_))));
+    assert!(matches!(
+        client.exchange(sealed.as_bytes()),
+        Ok(Answer::Ack(_))
+    ));
     acknowledged += 1;
     assert_eq!(refusal(&mut client, sealed.as_bytes()), NackReason::Replay);
 
@@ -198,11 +254,22 @@ fn buy(client: &BridgeClient, id: u64) -> Signal {
 #[test]
 fn a_planted_fault_lands_nothing() {
     let _alone = alone();
-    let plants = [Plant::WrongTip, Plant::StaleBlockhash, Plant::BrokenSignature];
+    let plants = [
+        Plant::WrongTip,
+        Plant::StaleBlockhash,
+        Plant::BrokenSignature,
+    ];
     std::thread::scope(|scope| {
         for plant in plants {
             scope.spawn(move || {
-                let report = play(&DemoArgs { plant: Some(plant), ..args(8, 7) }, |_| {}).unwrap();
+                let report = play(
+                    &DemoArgs {
+                        plant: Some(plant),
+                        ..args(8, 7)
+                    },
+                    |_| {},
+                )
+                .unwrap();
                 let engine = &report.block_engine;
                 let seen = format!("{plant:?}: {}", report.json());
                 assert_eq!(report.verdict(), Ok(()), "{seen}");

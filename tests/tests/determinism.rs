@@ -41,9 +41,16 @@ struct Recorded {
 fn record(name: &str) -> Recorded {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("determinism-{name}"));
     std::fs::create_dir_all(&folder).unwrap();
-    let mut generator = Generator::new(GeneratorConfig { seed: 11, ..GeneratorConfig::default() });
-    let accidents =
-        WireConfig { loss_bps: 100, duplicate_bps: 100, reorder_bps: 200, ..WireConfig::default() };
+    let mut generator = Generator::new(GeneratorConfig {
+        seed: 11,
+        ..GeneratorConfig::default()
+    });
+    let accidents = WireConfig {
+        loss_bps: 100,
+        duplicate_bps: 100,
+        reorder_bps: 200,
+        ..WireConfig::default()
+    };
     let mut wire = Wire::new(accidents, Prng::new(12));
     let (mut out, mut datagrams, mut launches) = (Datagrams::new(), Vec::new(), BTreeSet::new());
     let first = generator.slot();
@@ -51,7 +58,10 @@ fn record(name: &str) -> Recorded {
         out.clear();
         let begins = EPOCH_NS + (generator.slot() - first) * SLOT_NS;
         let report = generator.next_slot(&mut out);
-        let succeeded = report.transactions.iter().filter(|txn| txn.launch && txn.succeeded);
+        let succeeded = report
+            .transactions
+            .iter()
+            .filter(|txn| txn.launch && txn.succeeded);
         launches.extend(succeeded.map(|txn| bs58::encode(txn.signature).into_string()));
         for (order, datagram) in (0..).zip(out.iter()) {
             let stamp = Nanos(begins + order * 50_000);
@@ -63,8 +73,19 @@ fn record(name: &str) -> Recorded {
         }
     }
     let leaders = folder.join("leaders.json");
-    std::fs::write(&leaders, generator.schedule().identities_json(first..first + SLOTS + 8)).unwrap();
-    Recorded { folder, leaders, datagrams, launches }
+    std::fs::write(
+        &leaders,
+        generator
+            .schedule()
+            .identities_json(first..first + SLOTS + 8),
+    )
+    .unwrap();
+    Recorded {
+        folder,
+        leaders,
+        datagrams,
+        launches,
+    }
 }
 
 impl Recorded {
@@ -104,10 +125,23 @@ impl Recorded {
             policy: Policy::VerifyThenEmit,
         };
         let mut out = Vec::new();
-        decode(PcapReader::new(&std::fs::read(file).unwrap()[..]).unwrap(), &options, &mut out).unwrap();
+        decode(
+            PcapReader::new(&std::fs::read(file).unwrap()[..]).unwrap(),
+            &options,
+            &mut out,
+        )
+        .unwrap();
         let lines = String::from_utf8(out).unwrap();
-        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line["signature"].as_str().is_some_and(|name| self.launches.contains(name))).collect()
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| {
+                line["signature"]
+                    .as_str()
+                    .is_some_and(|name| self.launches.contains(name))
+            })
+            .collect()
     }
 }
 
@@ -135,14 +169,29 @@ fn twice_and_fused_or_split_the_hash_is_the_same() {
     let recorded = record("same");
     let file = recorded.write("all.pcap", &recorded.datagrams);
     let mut outcomes = Vec::new();
-    for threads in [ThreadsArg::Fused, ThreadsArg::Split, ThreadsArg::Fused, ThreadsArg::Split] {
-        let args = ReplayArgs { threads: Some(threads), ..recorded.args(vec![file.clone()]) };
+    for threads in [
+        ThreadsArg::Fused,
+        ThreadsArg::Split,
+        ThreadsArg::Fused,
+        ThreadsArg::Split,
+    ] {
+        let args = ReplayArgs {
+            threads: Some(threads),
+            ..recorded.args(vec![file.clone()])
+        };
         outcomes.push(replay(&args).unwrap());
     }
     let first = &outcomes[0];
-    assert!(first.decided.intent_made >= 20, "{} intents", first.decided.intent_made);
+    assert!(
+        first.decided.intent_made >= 20,
+        "{} intents",
+        first.decided.intent_made
+    );
     assert!(first.decided.bundle_handed > 0 && first.resolved.set_recovered > 0);
-    assert!(first.refused.iter().map(|(_, count)| count).sum::<u64>() > 0, "refusals are hashed, so there must be some");
+    assert!(
+        first.refused.iter().map(|(_, count)| count).sum::<u64>() > 0,
+        "refusals are hashed, so there must be some"
+    );
     for outcome in &outcomes {
         assert_eq!(outcome.state_hash, first.state_hash);
         assert_eq!(outcome.resolved.named(), first.resolved.named());
@@ -154,7 +203,10 @@ fn another_wallet_is_another_hash() {
     let recorded = record("wallet");
     let file = recorded.write("all.pcap", &recorded.datagrams);
     let hash = |seed| {
-        let args = ReplayArgs { seed, ..recorded.args(vec![file.clone()]) };
+        let args = ReplayArgs {
+            seed,
+            ..recorded.args(vec![file.clone()])
+        };
         replay(&args).unwrap().state_hash
     };
     assert_eq!(hash(None), hash(Some(1)), "1 is the default");
@@ -166,10 +218,16 @@ fn several_files_are_one_stream() {
     let recorded = record("merged");
     let all = recorded.write("all.pcap", &recorded.datagrams);
     let every = |rest: usize| recorded.datagrams.iter().skip(rest).step_by(2);
-    let halves = vec![recorded.write("even.pcap", every(0)), recorded.write("odd.pcap", every(1))];
+    let halves = vec![
+        recorded.write("even.pcap", every(0)),
+        recorded.write("odd.pcap", every(1)),
+    ];
     let mut stamps: Vec<_> = recorded.datagrams.iter().map(|(stamp, _)| *stamp).collect();
     stamps.dedup();
-    assert!(stamps.is_sorted() && stamps.len() == recorded.datagrams.len(), "the merge has one answer");
+    assert!(
+        stamps.is_sorted() && stamps.len() == recorded.datagrams.len(),
+        "the merge has one answer"
+    );
     let merged = replay(&recorded.args(halves.clone())).unwrap();
     assert_eq!(merged.state_hash, recorded.outcome(&all).state_hash);
     let half = recorded.outcome(&halves[0]);
@@ -182,14 +240,22 @@ fn without_a_launchs_set_the_hash_is_another() {
     let all = recorded.write("all.pcap", &recorded.datagrams);
     let hash = recorded.outcome(&all).state_hash;
     let line = &recorded.launch_lines(&all)[3];
-    let lost = (line["slot"].as_u64().unwrap(), line["fec_set_index"].as_u64().unwrap() as u32);
+    let lost = (
+        line["slot"].as_u64().unwrap(),
+        line["fec_set_index"].as_u64().unwrap() as u32,
+    );
     let left = recorded.datagrams.iter().filter(|(_, shred)| {
         let place = place(shred);
         (place.slot, place.set) != lost
     });
     let without = recorded.write("without.pcap", left);
     let told = recorded.launch_lines(&without);
-    assert!(!told.iter().any(|other| other["signature"] == line["signature"]), "the launch is gone");
+    assert!(
+        !told
+            .iter()
+            .any(|other| other["signature"] == line["signature"]),
+        "the launch is gone"
+    );
     assert_ne!(recorded.outcome(&without).state_hash, hash);
 }
 
@@ -200,12 +266,22 @@ fn one_shred_decides_when_nothing_can_be_recovered() {
     let whole = recorded.outcome(&all);
     // A launch whose set has lost no data shred: without its code shreds it has exactly the 32 it needs.
     let mut data: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
-    for place in recorded.datagrams.iter().map(|(_, shred)| place(shred)).filter(|place| place.is_data) {
-        data.entry((place.slot, place.set)).or_default().insert(place.index);
+    for place in recorded
+        .datagrams
+        .iter()
+        .map(|(_, shred)| place(shred))
+        .filter(|place| place.is_data)
+    {
+        data.entry((place.slot, place.set))
+            .or_default()
+            .insert(place.index);
     }
     let (mut tried, mut shown) = (0, 0);
     for line in recorded.launch_lines(&all) {
-        let set = (line["slot"].as_u64().unwrap(), line["fec_set_index"].as_u64().unwrap() as u32);
+        let set = (
+            line["slot"].as_u64().unwrap(),
+            line["fec_set_index"].as_u64().unwrap() as u32,
+        );
         let belongs = |(_, shred): &Arrived| {
             let place = place(shred);
             (place.slot, place.set) == set
@@ -220,11 +296,17 @@ fn one_shred_decides_when_nothing_can_be_recovered() {
         let bare: Vec<&Arrived> = recorded
             .datagrams
             .iter()
-            .filter(|arrived| !belongs(arrived) || (place(&arrived.1).is_data && seen.insert(place(&arrived.1).index)))
+            .filter(|arrived| {
+                !belongs(arrived)
+                    || (place(&arrived.1).is_data && seen.insert(place(&arrived.1).index))
+            })
             .collect();
         let bare_file = recorded.write("bare.pcap", bare.iter().copied());
         let told = recorded.launch_lines(&bare_file);
-        let Some(line) = told.iter().find(|other| other["signature"] == line["signature"]) else {
+        let Some(line) = told
+            .iter()
+            .find(|other| other["signature"] == line["signature"])
+        else {
             panic!("32 shreds are enough");
         };
         let needed = line["datagram"].as_u64().unwrap() as usize;
@@ -233,12 +315,28 @@ fn one_shred_decides_when_nothing_can_be_recovered() {
         }
         shown += 1;
         let bare_hash = recorded.outcome(&bare_file).state_hash;
-        assert_eq!(bare_hash, whole.state_hash, "what was not needed changes nothing");
-        let one_less = bare.iter().enumerate().filter(|(at, _)| *at != needed).map(|(_, arrived)| *arrived);
+        assert_eq!(
+            bare_hash, whole.state_hash,
+            "what was not needed changes nothing"
+        );
+        let one_less = bare
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != needed)
+            .map(|(_, arrived)| *arrived);
         let one_less = recorded.write("one-less.pcap", one_less);
         let told = recorded.launch_lines(&one_less);
-        assert!(!told.iter().any(|other| other["signature"] == line["signature"]), "the launch is gone");
+        assert!(
+            !told
+                .iter()
+                .any(|other| other["signature"] == line["signature"]),
+            "the launch is gone"
+        );
         assert_ne!(recorded.outcome(&one_less).state_hash, bare_hash);
     }
-    assert!(shown > 0, "no launch of {} could be tried ({tried})", recorded.launches.len());
+    assert!(
+        shown > 0,
+        "no launch of {} could be tried ({tried})",
+        recorded.launches.len()
+    );
 }

@@ -23,9 +23,20 @@ fn alone() -> MutexGuard<'static, ()> {
 #[track_caller]
 fn asks_for_nothing(policy: Policy, way: Way) {
     let _alone = alone();
-    let findings = drive(&Drive { datagrams: 60_000, seed: 1, policy, way }).unwrap();
+    let findings = drive(&Drive {
+        datagrams: 60_000,
+        seed: 1,
+        policy,
+        way,
+    })
+    .unwrap();
     println!("{}", findings.json());
-    assert_eq!(findings.faults(), Vec::<String>::new(), "{}", findings.json());
+    assert_eq!(
+        findings.faults(),
+        Vec::<String>::new(),
+        "{}",
+        findings.json()
+    );
     assert!(findings.datagrams >= 60_000 && findings.lost > 1_000);
 }
 

@@ -28,7 +28,11 @@ fn folders() -> Vec<PathBuf> {
 fn captures(names: &[&str]) -> Vec<(PathBuf, String)> {
     let found: Vec<_> = folders()
         .into_iter()
-        .flat_map(|folder| names.iter().map(move |name| (folder.clone(), (*name).to_owned())))
+        .flat_map(|folder| {
+            names
+                .iter()
+                .map(move |name| (folder.clone(), (*name).to_owned()))
+        })
         .filter(|(folder, name)| folder.join(format!("{name}.pcap")).exists())
         .collect();
     assert!(!found.is_empty());
@@ -41,7 +45,12 @@ fn json(path: PathBuf) -> Value {
 
 /// Room for what the captures hold: these tests build resolvers by the thousand.
 fn plan(shred_version: Option<u16>) -> Plan {
-    Plan { shred_version, sets_max: 64, versions_max: 256, ..Plan::default() }
+    Plan {
+        shred_version,
+        sets_max: 64,
+        versions_max: 256,
+        ..Plan::default()
+    }
 }
 
 fn with_leaders(folder: &std::path::Path, file: &str) -> DecodeOptions {
@@ -56,44 +65,82 @@ fn with_leaders(folder: &std::path::Path, file: &str) -> DecodeOptions {
 fn lines(capture: &[u8], options: &DecodeOptions) -> Vec<Value> {
     let mut out = Vec::new();
     decode(PcapReader::new(capture).unwrap(), options, &mut out).unwrap();
-    String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn transactions(lines: &[Value]) -> Vec<&Value> {
-    lines.iter().filter(|line| line["signature"].is_string()).collect()
+    lines
+        .iter()
+        .filter(|line| line["signature"].is_string())
+        .collect()
 }
 
 fn key(line: &Value) -> Txn {
-    (line["slot"].as_u64().unwrap(), line["signature"].as_str().unwrap().to_owned())
+    (
+        line["slot"].as_u64().unwrap(),
+        line["signature"].as_str().unwrap().to_owned(),
+    )
 }
 
 /// Transactions in the truth's order, with version, batch and whether they were retracted.
 fn truth(folder: &std::path::Path, name: &str) -> Vec<Value> {
     let family = name.split('.').next().unwrap();
     let text = std::fs::read_to_string(folder.join(format!("{family}.truth.jsonl"))).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
-const ARRIVALS: [&str; 6] =
-    ["dev.clean", "dev.lossy", "dev.adversarial", "dev2.clean", "dev2.lossy", "dev2.adversarial"];
+const ARRIVALS: [&str; 6] = [
+    "dev.clean",
+    "dev.lossy",
+    "dev.adversarial",
+    "dev2.clean",
+    "dev2.lossy",
+    "dev2.adversarial",
+];
 
 /// Goal: exactly what the oracle calls knowable, each once, in order within its batch, at its datagram or earlier.
 #[test]
 fn decodes_what_is_knowable_when_it_becomes_knowable() {
     for policy in [Policy::VerifyThenEmit, Policy::EmitThenVerify] {
         for (folder, name) in captures(&ARRIVALS) {
-            let options = DecodeOptions { policy, ..with_leaders(&folder, "leaders.json") };
-            let out = lines(&std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(), &options);
+            let options = DecodeOptions {
+                policy,
+                ..with_leaders(&folder, "leaders.json")
+            };
+            let out = lines(
+                &std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(),
+                &options,
+            );
             let oracle = json(folder.join(format!("{name}.oracle.json")));
             let mut knowable = BTreeMap::new();
             let mut place = BTreeMap::new();
-            for (slot, ready) in truth(&folder, &name).iter().zip(oracle["slots"].as_array().unwrap()) {
+            for (slot, ready) in truth(&folder, &name)
+                .iter()
+                .zip(oracle["slots"].as_array().unwrap())
+            {
                 let number = slot["slot"].as_u64().unwrap();
                 assert_eq!(ready["slot"], slot["slot"]);
                 let txns = slot["txs"].as_array().unwrap();
-                for (order, (txn, at)) in txns.iter().zip(ready["tx_ready_at"].as_array().unwrap()).enumerate() {
+                for (order, (txn, at)) in txns
+                    .iter()
+                    .zip(ready["tx_ready_at"].as_array().unwrap())
+                    .enumerate()
+                {
                     let key = (number, txn["sig"].as_str().unwrap().to_owned());
-                    place.insert(key.clone(), (txn["batch"].as_u64().unwrap(), order, txn["version"].clone()));
+                    place.insert(
+                        key.clone(),
+                        (
+                            txn["batch"].as_u64().unwrap(),
+                            order,
+                            txn["version"].clone(),
+                        ),
+                    );
                     if let Some(at) = at.as_u64() {
                         knowable.insert(key, at);
                     }
@@ -103,11 +150,19 @@ fn decodes_what_is_knowable_when_it_becomes_knowable() {
             let mut last_in_batch = BTreeMap::new();
             for line in transactions(&out) {
                 let key = key(line);
-                let at = knowable.get(&key).unwrap_or_else(|| panic!("{name}: {key:?} is not knowable"));
-                assert!(line["datagram"].as_u64().unwrap() <= *at, "{name}: {key:?} is late");
+                let at = knowable
+                    .get(&key)
+                    .unwrap_or_else(|| panic!("{name}: {key:?} is not knowable"));
+                assert!(
+                    line["datagram"].as_u64().unwrap() <= *at,
+                    "{name}: {key:?} is late"
+                );
                 let (batch, order, version) = &place[&key];
                 assert_eq!(line["version"], *version, "{name}: {key:?}");
-                assert!(policy == Policy::EmitThenVerify || line["verified"] == true, "{name}: {key:?}");
+                assert!(
+                    policy == Policy::EmitThenVerify || line["verified"] == true,
+                    "{name}: {key:?}"
+                );
                 if let Some(before) = last_in_batch.insert((key.0, *batch), *order) {
                     assert!(before < *order, "{name}: {key:?} is out of order");
                 }
@@ -133,7 +188,10 @@ fn a_cut_capture_gives_the_lines_up_to_the_cut() {
             let cut = lines(&capture[..*end], &options);
             let up_to_k = |line: &&Value| at_of(line).is_some_and(|at| at <= k as u64);
             let expected: Vec<_> = whole.iter().filter(up_to_k).collect();
-            let got: Vec<_> = cut.iter().filter(|line| line["summary"].is_null()).collect();
+            let got: Vec<_> = cut
+                .iter()
+                .filter(|line| line["summary"].is_null())
+                .collect();
             assert_eq!(got, expected, "{name} cut after datagram {k}");
         }
     }
@@ -141,7 +199,11 @@ fn a_cut_capture_gives_the_lines_up_to_the_cut() {
 
 /// Datagram of a line of any kind but the summary.
 fn at_of(line: &Value) -> Option<u64> {
-    line["datagram"].as_u64().or_else(|| line.as_object()?.values().find_map(|inner| inner["datagram"].as_u64()))
+    line["datagram"].as_u64().or_else(|| {
+        line.as_object()?
+            .values()
+            .find_map(|inner| inner["datagram"].as_u64())
+    })
 }
 
 /// Offsets at which the records of a little-endian pcap end.
@@ -159,12 +221,18 @@ fn record_ends(capture: &[u8]) -> Vec<usize> {
 fn a_validators_own_blocks() {
     for (folder, name) in captures(&["agave"]) {
         let options = with_leaders(&folder, "agave.leaders.json");
-        let out = lines(&std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(), &options);
+        let out = lines(
+            &std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(),
+            &options,
+        );
         let truth = json(folder.join("agave.truth.json"));
         let mut signatures: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for line in transactions(&out) {
             assert_eq!(line["verified"], true);
-            signatures.entry(line["slot"].to_string()).or_default().push(line["signature"].clone());
+            signatures
+                .entry(line["slot"].to_string())
+                .or_default()
+                .push(line["signature"].clone());
         }
         let blocks: BTreeMap<String, &Value> = out
             .iter()
@@ -172,10 +240,18 @@ fn a_validators_own_blocks() {
             .map(|line| (line["block"]["slot"].to_string(), &line["block"]))
             .collect();
         for (slot, block) in truth.as_object().unwrap() {
-            assert_eq!(Value::from(signatures[slot].clone()), block["signatures"], "slot {slot}");
+            assert_eq!(
+                Value::from(signatures[slot].clone()),
+                block["signatures"],
+                "slot {slot}"
+            );
             assert_eq!(blocks[slot]["parent_slot"], block["parent"], "slot {slot}");
             assert_eq!(blocks[slot]["blockhash"], block["blockhash"], "slot {slot}");
-            assert_eq!(blocks[slot]["transactions"], signatures[slot].len(), "slot {slot}");
+            assert_eq!(
+                blocks[slot]["transactions"],
+                signatures[slot].len(),
+                "slot {slot}"
+            );
             assert_eq!(blocks[slot]["ticks_complete"], true, "slot {slot}");
         }
         assert_eq!(blocks.len(), truth.as_object().unwrap().len());
@@ -193,29 +269,48 @@ fn equivocating_leaders_are_told_apart() {
                 _ => panic!("not a list"),
             }
         };
-        let (common, a, b) =
-            (set(&truth["common_batches"]), set(&truth["last_batch_A"]), set(&truth["last_batch_B"]));
-        let out =
-            lines(&std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(), &with_leaders(&folder, "leaders.json"));
-        let reports: Vec<_> = out.iter().filter(|line| line["equivocation"].is_object()).collect();
+        let (common, a, b) = (
+            set(&truth["common_batches"]),
+            set(&truth["last_batch_A"]),
+            set(&truth["last_batch_B"]),
+        );
+        let out = lines(
+            &std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(),
+            &with_leaders(&folder, "leaders.json"),
+        );
+        let reports: Vec<_> = out
+            .iter()
+            .filter(|line| line["equivocation"].is_object())
+            .collect();
         assert_eq!(reports.len(), 1);
-        assert_ne!(reports[0]["equivocation"]["merkle_roots"][0], reports[0]["equivocation"]["merkle_roots"][1]);
+        assert_ne!(
+            reports[0]["equivocation"]["merkle_roots"][0],
+            reports[0]["equivocation"]["merkle_roots"][1]
+        );
         let mut by_root: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut told = BTreeSet::new();
         for line in transactions(&out) {
             let signature = line["signature"].as_str().unwrap().to_owned();
-            let root = line["merkle_root"].as_str().expect("a root on every line").to_owned();
+            let root = line["merkle_root"]
+                .as_str()
+                .expect("a root on every line")
+                .to_owned();
             by_root.entry(root).or_default().insert(signature.clone());
             told.insert(signature);
         }
         for signatures in by_root.values() {
             assert!(
-                signatures.is_subset(&common) || signatures.is_subset(&a) || signatures.is_subset(&b),
+                signatures.is_subset(&common)
+                    || signatures.is_subset(&a)
+                    || signatures.is_subset(&b),
                 "one root holds transactions of two versions"
             );
         }
         assert!(told.is_superset(&common));
-        assert!(told.is_superset(&a) || told.is_superset(&b), "neither version is whole");
+        assert!(
+            told.is_superset(&a) || told.is_superset(&b),
+            "neither version is whole"
+        );
     }
 }
 
@@ -231,8 +326,10 @@ fn set_of(value: &Value) -> Vec<String> {
 #[test]
 fn update_parent_retracts() {
     for (folder, name) in captures(&["dev2.clean", "dev2.lossy", "dev2.adversarial"]) {
-        let out =
-            lines(&std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(), &with_leaders(&folder, "leaders.json"));
+        let out = lines(
+            &std::fs::read(folder.join(format!("{name}.pcap"))).unwrap(),
+            &with_leaders(&folder, "leaders.json"),
+        );
         let retracts: Vec<_> = out
             .iter()
             .filter(|line| line["retract"]["reason"] == "update_parent")
@@ -254,8 +351,14 @@ fn update_parent_retracts() {
             })
             .collect();
         for line in transactions(&out) {
-            let void = line["slot"] == retracts[0]["slot"] && line["fec_set_index"].as_u64().unwrap() < before;
-            assert_eq!(void, retracted.contains(&key(line)), "{name}: {:?}", key(line));
+            let void = line["slot"] == retracts[0]["slot"]
+                && line["fec_set_index"].as_u64().unwrap() < before;
+            assert_eq!(
+                void,
+                retracted.contains(&key(line)),
+                "{name}: {:?}",
+                key(line)
+            );
         }
     }
 }
@@ -271,8 +374,20 @@ fn without_leaders_nothing_is_verified() {
             policy: Policy::VerifyThenEmit,
         };
         let seen = lines(&capture, &blind);
-        assert!(transactions(&seen).iter().all(|line| line["verified"] == false));
-        let keys = |lines: &[Value]| transactions(lines).iter().map(|line| key(line)).collect::<BTreeSet<_>>();
-        assert!(keys(&seen).is_superset(&keys(&lines(&capture, &with_leaders(&folder, "leaders.json")))));
+        assert!(
+            transactions(&seen)
+                .iter()
+                .all(|line| line["verified"] == false)
+        );
+        let keys = |lines: &[Value]| {
+            transactions(lines)
+                .iter()
+                .map(|line| key(line))
+                .collect::<BTreeSet<_>>()
+        };
+        assert!(keys(&seen).is_superset(&keys(&lines(
+            &capture,
+            &with_leaders(&folder, "leaders.json")
+        ))));
     }
 }

@@ -1,6 +1,6 @@
 //! L1: the datagram that makes a launch knowable, in user memory, to the signed bundle's bytes in the ring.
 //!
-//! Launches are rare (two a slot, some 800 datagrams apart) among full blocks, so caches are as traffic leaves
+//! Launches are rare (four a slot, some 900 datagrams or a megabyte apart) among full blocks, so caches are as traffic leaves
 //! them. Only launches that every contestant answers count.
 
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ use crate::traffic::Stream;
 use crate::usual::{self, SdkBuilder};
 
 const SEED: u64 = 13;
-/// Two launches per slot.
-const LAUNCHES_PER_10K_SLOTS: u64 = 20_000;
+/// Four launches per slot.
+const LAUNCHES_PER_10K_SLOTS: u64 = 40_000;
 /// What the rivals sign over: they ask an RPC node now and then, outside the clock.
 const BLOCKHASH: [u8; 32] = [0xbb; 32];
 
@@ -120,7 +120,7 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
         triggers.len(),
     ));
     let mut entrants: [[Entrant; 3]; 2] = Default::default();
-    let mut gate = histogram();
+    let (mut gate, mut build) = (histogram(), histogram());
     for _ in 0..context.size(7, 5) {
         for (index, (policy, _)) in PROFILES.into_iter().enumerate() {
             let check = (index == 1).then_some(&leaders as &dyn Leaders);
@@ -131,8 +131,9 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
                 });
             }
             let measured = core.finish();
-            gate.add(&measured.l2)
-                .expect("both histograms have the same bounds");
+            for (sum, run) in [(&mut gate, &measured.l2), (&mut build, &measured.build)] {
+                sum.add(run).expect("both histograms have the same bounds");
+            }
             let [by_ours, by_usual, by_parts] = &mut entrants[index];
             by_ours.book(&measured.l1);
             let time = |rival: &mut dyn Rival| answer(context, rival, &datagrams, check, &triggers);
@@ -158,6 +159,9 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
             findings.rows.push(Row::latency(name, &entrant.total));
         }
     }
+    findings
+        .rows
+        .push(Row::latency("l1.of_which_build_and_sign", &build).over(&[("sign", floors.sign)]));
     let row = Row::latency("l2.among_traffic", &gate).over(&[("clock", floors.clock)]);
     findings.rows.push(row);
     Ok(findings)
@@ -238,8 +242,8 @@ mod tests {
         let instructions = message.instructions.iter().map(|found| {
             let mut data = found.data.clone();
             if blind && data.len() == 25 {
-                // Least tokens out: the rivals leave fees out of their arithmetic.
-                data[16..24].fill(0);
+                // Tokens out: the rivals leave fees out of their arithmetic.
+                data[8..16].fill(0);
             }
             let accounts = found.accounts.iter().map(|&index| key(index)).collect();
             (key(found.program_id_index), accounts, data)
@@ -250,7 +254,7 @@ mod tests {
     /// Goal: all three do the same work: the same buy of the same coin, signed by the same wallet.
     #[test]
     fn all_answer_a_launch_with_the_same_instructions() {
-        let mut stream = Stream::new(5, LAUNCHES_PER_10K_SLOTS);
+        let mut stream = Stream::new(5, 200_000);
         let leaders = stream.leaders(200);
         let mut datagrams = Datagrams::new();
         stream.fill(20_000, &mut datagrams);

@@ -24,7 +24,7 @@ const SEED: u64 = 11;
 const CHUNK: usize = 100_000;
 /// Datagrams timed together.
 const SLICE: usize = 2_048;
-/// Slots the leader schedule covers; 1,000,000 datagrams take some 700.
+/// Slots the leader schedule covers; 1,000,000 datagrams take some 300.
 const SLOTS: u64 = 20_000;
 
 /// One way to take shreds.

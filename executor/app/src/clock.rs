@@ -37,7 +37,13 @@ impl Ticker {
             std::thread::sleep(CALIBRATION);
             let (counts, nanos) = (counter() - first, start.elapsed().as_nanos());
             let scale = ((nanos << 32) / u128::from(counts.max(1))) as u64;
-            Self { start, counter: Counter { start: first, scale } }
+            Self {
+                start,
+                counter: Counter {
+                    start: first,
+                    scale,
+                },
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
@@ -84,7 +90,9 @@ fn counter() -> u64 {
 /// Wall time, as receive stamps have it.
 #[must_use]
 pub fn realtime() -> Nanos {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Nanos(since_epoch.as_nanos() as u64)
 }
 
@@ -98,6 +106,9 @@ mod tests {
         let (from, start) = (ticker.nanos(), Instant::now());
         std::thread::sleep(Duration::from_millis(50));
         let (ticks, real) = (ticker.nanos() - from, start.elapsed().as_nanos() as u64);
-        assert!(ticks.abs_diff(real) < real / 20, "{ticks} ticks in {real} ns");
+        assert!(
+            ticks.abs_diff(real) < real / 20,
+            "{ticks} ticks in {real} ns"
+        );
     }
 }

@@ -120,10 +120,30 @@ impl CoreStage {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: CoreParts) -> Self {
-        let CoreParts { rings, policies, resolver, leaders, engine, ticker, time, published } = parts;
-        let CoreRings { frames, signals, bundles, reports } = rings;
-        let exit =
-            Exit { bundles, ticker, taken_at: 0, rungs: Rungs::new(), trades: Trades::default(), time };
+        let CoreParts {
+            rings,
+            policies,
+            resolver,
+            leaders,
+            engine,
+            ticker,
+            time,
+            published,
+        } = parts;
+        let CoreRings {
+            frames,
+            signals,
+            bundles,
+            reports,
+        } = rings;
+        let exit = Exit {
+            bundles,
+            ticker,
+            taken_at: 0,
+            rungs: Rungs::new(),
+            trades: Trades::default(),
+            time,
+        };
         Self {
             frames,
             signals,
@@ -144,7 +164,10 @@ impl CoreStage {
     pub fn finish(mut self) -> CoreOutcome {
         self.publish();
         let names = risk::Refusal::names();
-        let refused = names.into_iter().zip(self.engine.gate().counters().refused).collect();
+        let refused = names
+            .into_iter()
+            .zip(self.engine.gate().counters().refused)
+            .collect();
         CoreOutcome {
             rungs: self.exit.rungs,
             trades: self.exit.trades,
@@ -184,15 +207,36 @@ impl CoreStage {
     }
 
     fn take_datagrams(&mut self) -> usize {
-        let Self { frames, policies, resolver, leaders, engine, exit, published, .. } = self;
+        let Self {
+            frames,
+            policies,
+            resolver,
+            leaders,
+            engine,
+            exit,
+            published,
+            ..
+        } = self;
         let mut taken = 0;
         for source in frames {
             taken += source.drain(RX_BURST, |descriptor, datagram| {
                 exit.taken_at = exit.ticker.nanos();
-                let policy = policies.get(usize::from(descriptor.source.0)).copied().unwrap_or_default();
-                let arrival = Arrival { source: descriptor.source, policy, at: descriptor.stamp };
+                let policy = policies
+                    .get(usize::from(descriptor.source.0))
+                    .copied()
+                    .unwrap_or_default();
+                let arrival = Arrival {
+                    source: descriptor.source,
+                    policy,
+                    at: descriptor.stamp,
+                };
                 // A refusal is counted by the resolver under its reason.
-                let _ = resolver.handle(datagram, arrival, leaders.as_ref(), &mut Wiring { engine, exit });
+                let _ = resolver.handle(
+                    datagram,
+                    arrival,
+                    leaders.as_ref(),
+                    &mut Wiring { engine, exit },
+                );
                 published.datagram_at.store(descriptor.stamp.0, Relaxed);
             });
         }
@@ -215,7 +259,8 @@ impl CoreStage {
 
     fn publish(&mut self) {
         let refused = self.engine.gate().counters().refused;
-        self.published.publish(self.resolver.counters(), self.engine.counters(), &refused);
+        self.published
+            .publish(self.resolver.counters(), self.engine.counters(), &refused);
         let slot = self.resolver.highest_slot().unwrap_or_default();
         self.published.slot.store(slot.0, Relaxed);
     }
@@ -240,7 +285,10 @@ impl Sink for Wiring<'_> {
     #[inline]
     fn transaction(&mut self, txn: &ResolvedTxn<'_>) {
         let emitted_at = self.exit.ticker.nanos();
-        self.exit.rungs.l0.saturating_record(emitted_at.wrapping_sub(self.exit.taken_at));
+        self.exit
+            .rungs
+            .l0
+            .saturating_record(emitted_at.wrapping_sub(self.exit.taken_at));
         let intents = self.engine.counters().intent_made;
         self.engine.transaction(txn, self.exit);
         if self.engine.counters().intent_made != intents {
@@ -279,9 +327,13 @@ struct Exit {
 impl Exit {
     /// Books the stages of the last intent that a transaction led to.
     fn time_intent(&mut self, stages: &Stages) {
-        self.rungs.l2.saturating_record(stages.gated.wrapping_sub(stages.decided));
+        self.rungs
+            .l2
+            .saturating_record(stages.gated.wrapping_sub(stages.decided));
         if stages.handed != 0 {
-            self.rungs.l1.saturating_record(stages.handed.wrapping_sub(self.taken_at));
+            self.rungs
+                .l1
+                .saturating_record(stages.handed.wrapping_sub(self.taken_at));
         }
     }
 }

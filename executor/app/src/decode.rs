@@ -3,8 +3,8 @@
 use std::io::{self, Read, Write};
 
 use shred_resolve::{
-    Arrival, BlockEnd, Counters, Equivocation, Plan, Policy, Reject, ResolvedTxn, Resolver, Retract,
-    RetractReason, Root, Sink, SourceId, Verdict,
+    Arrival, BlockEnd, Counters, Equivocation, Plan, Policy, Reject, ResolvedTxn, Resolver,
+    Retract, RetractReason, Root, Sink, SourceId, Verdict,
 };
 use shred_source::pcap::PcapCounters;
 use shred_source::{PcapError, PcapReader};
@@ -45,10 +45,18 @@ pub fn decode(
     out: impl Write,
 ) -> Result<(), DecodeError> {
     let mut resolver = Resolver::new(&options.plan);
-    let mut lines = Lines { out, datagram: 0, failure: None };
+    let mut lines = Lines {
+        out,
+        datagram: 0,
+        failure: None,
+    };
     while let Some(datagram) = capture.next()? {
         lines.datagram = datagram.ordinal;
-        let arrival = Arrival { source: SourceId(0), policy: options.policy, at: datagram.stamp };
+        let arrival = Arrival {
+            source: SourceId(0),
+            policy: options.policy,
+            at: datagram.stamp,
+        };
         // A refusal is counted by the resolver, and the counters are printed.
         let _ = resolver.handle(datagram.payload, arrival, &options.leaders, &mut lines);
         if let Some(failure) = lines.failure.take() {
@@ -80,7 +88,10 @@ impl<W: Write> Lines<W> {
     fn summary(&mut self, counters: &Counters, capture: &PcapCounters) {
         let mut fields = String::new();
         let refused: u64 = capture.rejected.iter().sum();
-        fields.push_str(&format!("\"record_read\":{},\"record_refused\":{refused},", capture.record_read));
+        fields.push_str(&format!(
+            "\"record_read\":{},\"record_refused\":{refused},",
+            capture.record_read
+        ));
         for (name, value) in counters.named() {
             fields.push_str(&format!("\"{name}\":{value},"));
         }
@@ -90,7 +101,10 @@ impl<W: Write> Lines<W> {
             .enumerate()
             .map(|(index, count)| format!("\"{}\":{count}", Reject::name_at(index)))
             .collect();
-        self.line(format_args!("{{\"summary\":{{{fields}\"rejected\":{{{}}}}}}}", rejected.join(",")));
+        self.line(format_args!(
+            "{{\"summary\":{{{fields}\"rejected\":{{{}}}}}}}",
+            rejected.join(",")
+        ));
     }
 }
 
@@ -101,8 +115,15 @@ impl<W: Write> Sink for Lines<W> {
             TxnVersion::V0 => "0",
             TxnVersion::V1 => "1",
         };
-        let root = txn.merkle_root.map(|root| format!(",\"merkle_root\":\"{}\"", hex(&root))).unwrap_or_default();
-        let retracted = if txn.retracted { ",\"retracted\":true" } else { "" };
+        let root = txn
+            .merkle_root
+            .map(|root| format!(",\"merkle_root\":\"{}\"", hex(&root)))
+            .unwrap_or_default();
+        let retracted = if txn.retracted {
+            ",\"retracted\":true"
+        } else {
+            ""
+        };
         let datagram = self.datagram;
         self.line(format_args!(
             "{{\"slot\":{},\"fec_set_index\":{},\"signature\":\"{}\",\"version\":{version},\"datagram\":{datagram},\
@@ -132,7 +153,10 @@ impl<W: Write> Sink for Lines<W> {
         let datagram = self.datagram;
         let reason = match retract.reason {
             RetractReason::UpdateParent { parent_slot } => {
-                format!("\"reason\":\"update_parent\",\"parent_slot\":{}", parent_slot.0)
+                format!(
+                    "\"reason\":\"update_parent\",\"parent_slot\":{}",
+                    parent_slot.0
+                )
             }
             RetractReason::Abandoned => "\"reason\":\"abandoned\"".to_owned(),
         };

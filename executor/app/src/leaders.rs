@@ -48,9 +48,14 @@ impl LeaderSchedule {
     /// [`LeadersError`] when the file cannot be read or says something else.
     pub fn load(path: &Path) -> Result<Self, LeadersError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| LeadersError::Read { path: shown.clone(), source })?;
-        Self::parse(&text).map_err(|reason| LeadersError::Content { path: shown, reason })
+        let text = std::fs::read_to_string(path).map_err(|source| LeadersError::Read {
+            path: shown.clone(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|reason| LeadersError::Content {
+            path: shown,
+            reason,
+        })
     }
 
     /// As [`LeaderSchedule::load`], from text.
@@ -62,11 +67,17 @@ impl LeaderSchedule {
             serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut slots = Vec::with_capacity(named.len());
         for (slot, identity) in named {
-            let number: u64 = slot.parse().map_err(|_| format!("{slot:?} is not a slot"))?;
+            let number: u64 = slot
+                .parse()
+                .map_err(|_| format!("{slot:?} is not a slot"))?;
             let mut key = [0; 32];
             match bs58::decode(&identity).onto(&mut key) {
                 Ok(32) => slots.push((Slot(number), key)),
-                _ => return Err(format!("slot {slot}: {identity:?} is not a base58 key of 32 bytes")),
+                _ => {
+                    return Err(format!(
+                        "slot {slot}: {identity:?} is not a base58 key of 32 bytes"
+                    ));
+                }
             }
         }
         Self::from_slots(&slots)
@@ -77,24 +88,30 @@ impl LeaderSchedule {
     /// # Errors
     /// A sentence, when the pairs name no slot, too wide a span or too many leaders.
     pub fn from_slots(slots: &[(Slot, [u8; 32])]) -> Result<Self, String> {
-        let (Some(first), Some(last)) =
-            (slots.iter().map(|(slot, _)| slot.0).min(), slots.iter().map(|(slot, _)| slot.0).max())
-        else {
+        let (Some(first), Some(last)) = (
+            slots.iter().map(|(slot, _)| slot.0).min(),
+            slots.iter().map(|(slot, _)| slot.0).max(),
+        ) else {
             return Err("it names no slot".to_owned());
         };
         if last - first >= SPAN_MAX {
             return Err(format!("slots {first} to {last} span more than {SPAN_MAX}"));
         }
         let mut known = BTreeMap::new();
-        let mut schedule =
-            Self { first, leaders: vec![UNNAMED; (last - first + 1) as usize], identities: Vec::new() };
+        let mut schedule = Self {
+            first,
+            leaders: vec![UNNAMED; (last - first + 1) as usize],
+            identities: Vec::new(),
+        };
         for (slot, identity) in slots {
             let index = *known.entry(*identity).or_insert_with(|| {
                 schedule.identities.push(*identity);
                 schedule.identities.len() - 1
             });
-            schedule.leaders[(slot.0 - first) as usize] =
-                u16::try_from(index).ok().filter(|index| *index != UNNAMED).ok_or("too many leaders")?;
+            schedule.leaders[(slot.0 - first) as usize] = u16::try_from(index)
+                .ok()
+                .filter(|index| *index != UNNAMED)
+                .ok_or("too many leaders")?;
         }
         Ok(schedule)
     }

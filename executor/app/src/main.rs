@@ -13,7 +13,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().into_command();
-    if matches!(command, Command::Demo(_) | Command::Run(_) | Command::Capture(_) | Command::Replay(_)) {
+    if matches!(
+        command,
+        Command::Demo(_) | Command::Run(_) | Command::Capture(_) | Command::Replay(_)
+    ) {
         commands::listen_for_signals();
     }
     let outcome: Result<u8, Failure> = match &command {
@@ -23,9 +26,14 @@ fn main() -> ExitCode {
         Command::Decode(args) => commands::decode::run(args),
         Command::Capture(args) => commands::capture::run(args),
         Command::Status(args) => Ok(run_client(Request::Status, &args.target)),
-        Command::Kill(args) => {
-            Ok(run_client(if args.reduce { Request::Reduce } else { Request::Kill }, &args.target))
-        }
+        Command::Kill(args) => Ok(run_client(
+            if args.reduce {
+                Request::Reduce
+            } else {
+                Request::Kill
+            },
+            &args.target,
+        )),
         Command::Resume(args) => Ok(run_client(Request::Resume, &args.target)),
         Command::Doctor(args) => Ok(doctor::run(args)),
         Command::Config(args) => commands::config::run(args),

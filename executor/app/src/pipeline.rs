@@ -45,8 +45,16 @@ impl Layout {
     /// One thread for sources and core and one for submit, sleeping when idle: for machines with other work to do.
     #[must_use]
     pub fn modest(split: bool) -> Self {
-        let seat = Seat { cpu: None, idle: Idle::Park(Duration::from_micros(20)) };
-        Self { split, core: seat, sources: vec![seat], submit: seat }
+        let seat = Seat {
+            cpu: None,
+            idle: Idle::Park(Duration::from_micros(20)),
+        };
+        Self {
+            split,
+            core: seat,
+            sources: vec![seat],
+            submit: seat,
+        }
     }
 }
 
@@ -108,7 +116,18 @@ impl Prepared {
     /// # Errors
     /// [`PipelineError`] names what does not fit.
     pub fn new(plan: PipelinePlan) -> Result<Self, PipelineError> {
-        let PipelinePlan { resolve, arena, rings, policies, leaders, engine, builder, control, time, layout } = plan;
+        let PipelinePlan {
+            resolve,
+            arena,
+            rings,
+            policies,
+            leaders,
+            engine,
+            builder,
+            control,
+            time,
+            layout,
+        } = plan;
         let mut rx = Vec::new();
         let mut core_frames: Vec<CoreFrames> = Vec::new();
         for _ in 0..rings {
@@ -137,7 +156,16 @@ impl Prepared {
             time,
             published: Arc::clone(&published),
         });
-        Ok(Self { layout, core, frames: rx, signals: Some(signals), bundles, reports, control, published })
+        Ok(Self {
+            layout,
+            core,
+            frames: rx,
+            signals: Some(signals),
+            bundles,
+            reports,
+            control,
+            published,
+        })
     }
 
     /// The next source's end of its frame ring, in the order of source numbers.
@@ -166,33 +194,83 @@ impl Prepared {
         lanes: Vec<Box<dyn Lane>>,
         before_core: impl FnOnce() + Send + 'static,
     ) -> Result<Pipeline, PipelineError> {
-        let Self { layout, core, bundles, reports, control, published, .. } = self;
+        let Self {
+            layout,
+            core,
+            bundles,
+            reports,
+            control,
+            published,
+            ..
+        } = self;
         let stop = Stops::default();
         let halt = move || {
             control.tighten(risk::Mode::Halted);
         };
         let submit = SubmitStage::new(bundles, reports, lanes, Arc::new(realtime), halt);
-        let submit =
-            Runner::spawn("submit", layout.submit, Arc::clone(&stop.submit), Submit(submit), || {})?;
+        let submit = Runner::spawn(
+            "submit",
+            layout.submit,
+            Arc::clone(&stop.submit),
+            Submit(submit),
+            || {},
+        )?;
         let ended = Arc::new(AtomicBool::new(sources.is_empty()));
         let left = Arc::new(std::sync::atomic::AtomicUsize::new(sources.len()));
         let sources: Vec<Rx> = sources
             .into_iter()
-            .map(|source| Rx { source, done: false, left: Arc::clone(&left), ended: Arc::clone(&ended) })
+            .map(|source| Rx {
+                source,
+                done: false,
+                left: Arc::clone(&left),
+                ended: Arc::clone(&ended),
+            })
             .collect();
         let hot = if layout.split {
-            let core = Runner::spawn("core", layout.core, Arc::clone(&stop.core), core, before_core)?;
+            let core = Runner::spawn(
+                "core",
+                layout.core,
+                Arc::clone(&stop.core),
+                core,
+                before_core,
+            )?;
             let mut rx = Vec::new();
             for (index, source) in sources.into_iter().enumerate() {
-                let seat = layout.sources.get(index).or(layout.sources.last()).copied().unwrap_or(layout.core);
-                rx.push(Runner::spawn(&format!("rx-{index}"), seat, Arc::clone(&stop.rx), source, || {})?);
+                let seat = layout
+                    .sources
+                    .get(index)
+                    .or(layout.sources.last())
+                    .copied()
+                    .unwrap_or(layout.core);
+                rx.push(Runner::spawn(
+                    &format!("rx-{index}"),
+                    seat,
+                    Arc::clone(&stop.rx),
+                    source,
+                    || {},
+                )?);
             }
             Hot::Split { rx, core }
         } else {
-            let stage = Fused { first: sources, second: core };
-            Hot::Fused(Runner::spawn("core", layout.core, Arc::clone(&stop.core), stage, before_core)?)
+            let stage = Fused {
+                first: sources,
+                second: core,
+            };
+            Hot::Fused(Runner::spawn(
+                "core",
+                layout.core,
+                Arc::clone(&stop.core),
+                stage,
+                before_core,
+            )?)
         };
-        Ok(Pipeline { hot, submit, stop, ended, published })
+        Ok(Pipeline {
+            hot,
+            submit,
+            stop,
+            ended,
+            published,
+        })
     }
 }
 
@@ -214,7 +292,10 @@ struct Stops {
 }
 
 enum Hot {
-    Split { rx: Vec<Runner<Rx>>, core: Runner<CoreStage> },
+    Split {
+        rx: Vec<Runner<Rx>>,
+        core: Runner<CoreStage>,
+    },
     Fused(Runner<Fused<Vec<Rx>, CoreStage>>),
 }
 
@@ -245,7 +326,9 @@ impl Pipeline {
     /// # Errors
     /// [`RunnerError::Panicked`] names the thread that did.
     pub fn stop(self) -> Result<(CoreOutcome, SubmitCounters), RunnerError> {
-        let Self { hot, submit, stop, .. } = self;
+        let Self {
+            hot, submit, stop, ..
+        } = self;
         let core = match hot {
             Hot::Split { rx, core } => {
                 stop.rx.store(true, Ordering::Relaxed);

@@ -73,14 +73,19 @@ impl Published {
         for (cell, (_, value)) in self.decided.iter().zip(decided(decided_by)) {
             cell.store(value, Relaxed);
         }
-        self.turns.store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+        self.turns
+            .store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     /// Resolver counters by name.
     #[must_use]
     pub fn resolved(&self) -> Vec<(&'static str, u64)> {
         let names = Counters::default().named();
-        names.iter().zip(&self.resolved).map(|((name, _), cell)| (*name, cell.load(Relaxed))).collect()
+        names
+            .iter()
+            .zip(&self.resolved)
+            .map(|((name, _), cell)| (*name, cell.load(Relaxed)))
+            .collect()
     }
 
     /// Refused datagrams by reason.
@@ -96,14 +101,22 @@ impl Published {
     /// Refused intents by reason.
     #[must_use]
     pub fn refused(&self) -> Vec<(&'static str, u64)> {
-        risk::Refusal::names().iter().zip(&self.refused).map(|(name, cell)| (*name, cell.load(Relaxed))).collect()
+        risk::Refusal::names()
+            .iter()
+            .zip(&self.refused)
+            .map(|(name, cell)| (*name, cell.load(Relaxed)))
+            .collect()
     }
 
     /// Engine counters by name.
     #[must_use]
     pub fn decided(&self) -> Vec<(&'static str, u64)> {
         let names = decided(&engine::Counters::default());
-        names.iter().zip(&self.decided).map(|((name, _), cell)| (*name, cell.load(Relaxed))).collect()
+        names
+            .iter()
+            .zip(&self.decided)
+            .map(|((name, _), cell)| (*name, cell.load(Relaxed)))
+            .collect()
     }
 
     /// One resolver or engine counter.
@@ -112,7 +125,11 @@ impl Published {
     /// When there is none of that name: a misspelling, found by the first test that runs it.
     #[must_use]
     pub fn get(&self, name: &str) -> u64 {
-        let found = self.resolved().into_iter().chain(self.decided()).find(|(known, _)| *known == name);
+        let found = self
+            .resolved()
+            .into_iter()
+            .chain(self.decided())
+            .find(|(known, _)| *known == name);
         found.unwrap_or_else(|| panic!("no counter {name}")).1
     }
 }

@@ -23,15 +23,27 @@ impl Rungs {
     /// Empty histograms.
     #[must_use]
     pub fn new() -> Self {
-        Self { l0: histogram(), l1: histogram(), l2: histogram() }
+        Self {
+            l0: histogram(),
+            l1: histogram(),
+            l2: histogram(),
+        }
     }
 
     /// Name, what it measures, and the histogram.
     #[must_use]
     pub fn all(&self) -> [(&'static str, &'static str, &Histogram<u64>); 3] {
         [
-            ("L0", "datagram in user space to transaction emitted", &self.l0),
-            ("L1", "datagram in user space to signed bundle in the submit ring", &self.l1),
+            (
+                "L0",
+                "datagram in user space to transaction emitted",
+                &self.l0,
+            ),
+            (
+                "L1",
+                "datagram in user space to signed bundle in the submit ring",
+                &self.l1,
+            ),
             ("L2", "risk gate", &self.l2),
         ]
     }
@@ -46,7 +58,8 @@ impl Default for Rungs {
 /// An empty histogram with fixed bounds.
 #[must_use]
 pub fn histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are in order");
+    let mut histogram =
+        Histogram::new_with_bounds(1, LONGEST_NS, DIGITS).expect("the bounds are in order");
     // Fresh counts are pages that nobody has touched; this writes every one of them.
     histogram.reset();
     histogram

@@ -99,8 +99,14 @@ impl<S: Stage + 'static> Runner<S> {
                 while stage.poll() > 0 {}
                 stage
             })
-            .map_err(|source| RunnerError::Start { name: name.to_owned(), source })?;
-        Ok(Self { name: name.to_owned(), thread })
+            .map_err(|source| RunnerError::Start {
+                name: name.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            name: name.to_owned(),
+            thread,
+        })
     }
 
     /// Waits for the thread, which has been told to stop, and takes its stage back.
@@ -108,7 +114,9 @@ impl<S: Stage + 'static> Runner<S> {
     /// # Errors
     /// [`RunnerError::Panicked`] when it did.
     pub fn join(self) -> Result<S, RunnerError> {
-        self.thread.join().map_err(|_| RunnerError::Panicked(self.name))
+        self.thread
+            .join()
+            .map_err(|_| RunnerError::Panicked(self.name))
     }
 }
 
@@ -166,10 +174,15 @@ mod tests {
 
     #[test]
     fn what_is_on_its_way_is_worked_off_after_the_stop() {
-        for idle in [Idle::Spin, Idle::Yield, Idle::Park(Duration::from_micros(50))] {
+        for idle in [
+            Idle::Spin,
+            Idle::Yield,
+            Idle::Park(Duration::from_micros(50)),
+        ] {
             let stop = Arc::new(AtomicBool::new(true));
             let seat = Seat { cpu: None, idle };
-            let runner = Runner::spawn("count", seat, stop, CountDown(1000, 0), || {}).expect("starts");
+            let runner =
+                Runner::spawn("count", seat, stop, CountDown(1000, 0), || {}).expect("starts");
             assert_eq!(runner.join().expect("ends").1, 1000);
         }
     }
@@ -183,7 +196,10 @@ mod tests {
             }
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let seat = Seat { cpu: None, idle: Idle::Yield };
+        let seat = Seat {
+            cpu: None,
+            idle: Idle::Yield,
+        };
         let runner = Runner::spawn("bad", seat, stop, Bad, || {}).expect("starts");
         assert!(matches!(runner.join(), Err(RunnerError::Panicked(name)) if name == "bad"));
     }

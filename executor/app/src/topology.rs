@@ -61,7 +61,12 @@ const fn thread(
     does: &'static str,
     system_calls: &'static str,
 ) -> Thread {
-    Thread { name, pinned, does, system_calls }
+    Thread {
+        name,
+        pinned,
+        does,
+        system_calls,
+    }
 }
 
 const fn link(
@@ -71,7 +76,13 @@ const fn link(
     cells: usize,
     when_full: Full,
 ) -> Link {
-    Link { producer, consumer, cell, cells, when_full }
+    Link {
+        producer,
+        consumer,
+        cell,
+        cells,
+        when_full,
+    }
 }
 
 /// Every thread.

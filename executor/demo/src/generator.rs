@@ -68,7 +68,7 @@ impl Default for GeneratorConfig {
             hashes_per_tick: 64,
             batches_per_slot: 8,
             leader_count: 16,
-            jito_bps: 5_500,
+            jito_bps: 5_000,
             skip_bps: 300,
             resign_last_set: true,
             txns_per_slot: 200,

@@ -31,7 +31,7 @@ pub struct Plan {
     /// first, then those of the lowest slot. When all are in use, a slot that holds an eighth of them unread
     /// gets no more.
     pub sets_max: usize,
-    /// Versions of sets that are remembered, with or without bytes; about 700 B each. To be at least the window's
+    /// Versions of sets that are remembered, with or without bytes; about 530 B each. To be at least the window's
     /// slots times the sets of a block: when all are in use the lowest slot is given up, and a slot that has an
     /// eighth of them gets no more.
     pub versions_max: usize,

@@ -32,7 +32,11 @@ pub const SIGNATURE_LEN: usize = 64;
 /// Bytes of a data shred's header that the erasure code covers: from the variant to the payload.
 pub const CODED_HEAD_LEN: usize = DATA_HEADER_LEN - SIGNATURE_LEN;
 /// Payload bytes of a full data shred that carries no retransmitter signature.
-pub const PAYLOAD_MAX: usize = ShredVariant { kind: ShredKind::Data, resigned: false }.capacity();
+pub const PAYLOAD_MAX: usize = ShredVariant {
+    kind: ShredKind::Data,
+    resigned: false,
+}
+.capacity();
 /// Erasure-coded bytes of a shred that carries no retransmitter signature.
 pub const CODED_MAX: usize = CODED_HEAD_LEN + PAYLOAD_MAX;
 
@@ -201,7 +205,9 @@ pub struct ShredLimits {
 
 impl Default for ShredLimits {
     fn default() -> Self {
-        Self { shreds_per_slot_max: 32_768 }
+        Self {
+            shreds_per_slot_max: 32_768,
+        }
     }
 }
 
@@ -234,10 +240,18 @@ impl<'a> ShredView<'a> {
     /// The first [`ShredReject`] that applies.
     #[inline]
     pub fn parse(datagram: &'a [u8], limits: &ShredLimits) -> Result<Self, ShredReject> {
-        let header = datagram.first_chunk::<DATA_HEADER_LEN>().ok_or(ShredReject::Truncated)?;
+        let header = datagram
+            .first_chunk::<DATA_HEADER_LEN>()
+            .ok_or(ShredReject::Truncated)?;
         let variant = ShredVariant::from_byte(header[VARIANT_AT])?;
-        let shred = datagram.get(..variant.shred_len()).ok_or(ShredReject::Truncated)?;
-        let view = Self { shred, header, variant };
+        let shred = datagram
+            .get(..variant.shred_len())
+            .ok_or(ShredReject::Truncated)?;
+        let view = Self {
+            shred,
+            header,
+            variant,
+        };
         check_position(view.index(), view.fec_set_index(), limits)?;
         match variant.kind {
             ShredKind::Data => view.data_head().check(variant)?,
@@ -302,7 +316,9 @@ impl<'a> ShredView<'a> {
     #[inline]
     #[must_use]
     pub fn fec_set_index(&self) -> FecSetIndex {
-        FecSetIndex(u32::from_le_bytes(field::<FEC_SET_INDEX_AT, 4>(self.header)))
+        FecSetIndex(u32::from_le_bytes(field::<FEC_SET_INDEX_AT, 4>(
+            self.header,
+        )))
     }
 
     /// Place among the 32 shreds of its kind in the set: 0..=31.
@@ -328,7 +344,9 @@ impl<'a> ShredView<'a> {
     pub fn data_head(&self) -> DataHead<'a> {
         match self.header.last_chunk::<CODED_HEAD_LEN>() {
             Some(bytes) => DataHead { bytes },
-            None => DataHead { bytes: &[0; CODED_HEAD_LEN] },
+            None => DataHead {
+                bytes: &[0; CODED_HEAD_LEN],
+            },
         }
     }
 
@@ -337,7 +355,9 @@ impl<'a> ShredView<'a> {
     #[must_use]
     pub fn area(&self) -> &'a [u8] {
         let end = self.variant.chained_root_at();
-        self.shred.get(end - self.variant.capacity()..end).unwrap_or_default()
+        self.shred
+            .get(end - self.variant.capacity()..end)
+            .unwrap_or_default()
     }
 
     /// Bytes that the Merkle leaf commits to: from the variant byte to the chained root's end, for code
@@ -345,7 +365,9 @@ impl<'a> ShredView<'a> {
     #[inline]
     #[must_use]
     pub fn leaf_bytes(&self) -> &'a [u8] {
-        self.shred.get(SIGNATURE_LEN..self.variant.chained_root_at() + ROOT_LEN).unwrap_or_default()
+        self.shred
+            .get(SIGNATURE_LEN..self.variant.chained_root_at() + ROOT_LEN)
+            .unwrap_or_default()
     }
 
     /// Merkle root of the set before this one: within a slot the set at `fec_set_index - 32`, for the first
@@ -395,7 +417,10 @@ impl<'a> DataHead<'a> {
     #[inline]
     #[must_use]
     pub const fn parent_offset(&self) -> u16 {
-        u16::from_le_bytes([self.bytes[in_head(PARENT_OFFSET_AT)], self.bytes[in_head(PARENT_OFFSET_AT) + 1]])
+        u16::from_le_bytes([
+            self.bytes[in_head(PARENT_OFFSET_AT)],
+            self.bytes[in_head(PARENT_OFFSET_AT) + 1],
+        ])
     }
 
     /// PoH tick within the slot when the batch was made, clamped to 63.
@@ -427,7 +452,10 @@ impl<'a> DataHead<'a> {
     }
 
     const fn size(&self) -> u16 {
-        u16::from_le_bytes([self.bytes[in_head(SIZE_AT)], self.bytes[in_head(SIZE_AT) + 1]])
+        u16::from_le_bytes([
+            self.bytes[in_head(SIZE_AT)],
+            self.bytes[in_head(SIZE_AT) + 1],
+        ])
     }
 
     const fn slot(&self) -> u64 {
@@ -470,11 +498,15 @@ impl<'a> DataHead<'a> {
         let belongs = self.slot() == sibling.slot.0
             && self.index() as usize == sibling.fec_set_index.0 as usize + place
             && u16::from_le_bytes(head_field::<VERSION_AT, 2>(self.bytes)) == sibling.version
-            && u32::from_le_bytes(head_field::<FEC_SET_INDEX_AT, 4>(self.bytes)) == sibling.fec_set_index.0;
+            && u32::from_le_bytes(head_field::<FEC_SET_INDEX_AT, 4>(self.bytes))
+                == sibling.fec_set_index.0;
         if !belongs {
             return Err(ShredReject::IndexOutsideSet);
         }
-        self.check(ShredVariant { kind: ShredKind::Data, resigned: sibling.resigned })
+        self.check(ShredVariant {
+            kind: ShredKind::Data,
+            resigned: sibling.resigned,
+        })
     }
 }
 
@@ -506,7 +538,11 @@ impl SetIdentity {
 }
 
 #[inline]
-fn check_position(index: u32, fec_set_index: FecSetIndex, limits: &ShredLimits) -> Result<(), ShredReject> {
+fn check_position(
+    index: u32,
+    fec_set_index: FecSetIndex,
+    limits: &ShredLimits,
+) -> Result<(), ShredReject> {
     if !(fec_set_index.0 as usize).is_multiple_of(SET_SHREDS) {
         return Err(ShredReject::FecSetIndexUnaligned);
     }
@@ -566,7 +602,8 @@ mod tests {
         bytes[VARIANT_AT] = 0x96;
         bytes[SLOT_AT..SLOT_AT + 8].copy_from_slice(&1000u64.to_le_bytes());
         bytes[INDEX_AT..INDEX_AT + 4].copy_from_slice(&index.to_le_bytes());
-        bytes[FEC_SET_INDEX_AT..FEC_SET_INDEX_AT + 4].copy_from_slice(&(index / 32 * 32).to_le_bytes());
+        bytes[FEC_SET_INDEX_AT..FEC_SET_INDEX_AT + 4]
+            .copy_from_slice(&(index / 32 * 32).to_le_bytes());
         bytes[PARENT_OFFSET_AT] = 1;
         bytes[SIZE_AT..SIZE_AT + 2].copy_from_slice(&(88u16 + 963).to_le_bytes());
         bytes
@@ -583,7 +620,10 @@ mod tests {
 
     #[track_caller]
     fn refused(bytes: &[u8], why: ShredReject) {
-        assert_eq!(ShredView::parse(bytes, &ShredLimits::default()).err(), Some(why));
+        assert_eq!(
+            ShredView::parse(bytes, &ShredLimits::default()).err(),
+            Some(why)
+        );
     }
 
     #[track_caller]
@@ -607,14 +647,21 @@ mod tests {
     #[test]
     fn areas_lie_where_the_protocol_says() {
         // Offsets: the sizes table for proof length 6 (agave merkle.rs `capacity`).
-        for (byte, header, capacity, chained) in
-            [(0x96, 88, 963, 1051), (0xb6, 88, 899, 987), (0x66, 89, 987, 1076), (0x76, 89, 923, 1012)]
-        {
+        for (byte, header, capacity, chained) in [
+            (0x96, 88, 963, 1051),
+            (0xb6, 88, 899, 987),
+            (0x66, 89, 987, 1076),
+            (0x76, 89, 923, 1012),
+        ] {
             let variant = ShredVariant::from_byte(byte).expect("live");
             assert_eq!(variant.capacity(), capacity);
             assert_eq!(variant.chained_root_at(), chained);
             assert_eq!(header + capacity, chained);
-            let mut bytes = if variant.kind == ShredKind::Data { data(7) } else { code(7) };
+            let mut bytes = if variant.kind == ShredKind::Data {
+                data(7)
+            } else {
+                code(7)
+            };
             bytes[VARIANT_AT] = byte;
             if variant.kind == ShredKind::Data {
                 bytes[SIZE_AT..SIZE_AT + 2].copy_from_slice(&100u16.to_le_bytes());
@@ -628,7 +675,10 @@ mod tests {
             let view = accepted(&bytes);
             assert_eq!(view.area(), &bytes[header..chained]);
             assert_eq!(view.leaf_bytes(), &bytes[64..chained + 32]);
-            assert_eq!(view.chained_root().as_slice(), &bytes[chained..chained + 32]);
+            assert_eq!(
+                view.chained_root().as_slice(),
+                &bytes[chained..chained + 32]
+            );
             for level in 0..PROOF_LEN {
                 let at = chained + 32 + 20 * level;
                 assert_eq!(view.sibling(level).as_slice(), &bytes[at..at + 20]);
@@ -653,7 +703,13 @@ mod tests {
     #[test]
     fn payload_size_at_the_boundary() {
         for (byte, max) in [(0x96, 1051u16), (0xb6, 987)] {
-            for (size, good) in [(87, false), (88, true), (max, true), (max + 1, false), (u16::MAX, false)] {
+            for (size, good) in [
+                (87, false),
+                (88, true),
+                (max, true),
+                (max + 1, false),
+                (u16::MAX, false),
+            ] {
                 let mut bytes = data(3);
                 bytes[VARIANT_AT] = byte;
                 bytes[SIZE_AT..SIZE_AT + 2].copy_from_slice(&size.to_le_bytes());
@@ -674,7 +730,9 @@ mod tests {
         refused(&bytes, ShredReject::IndexOutsideSet);
         refused(&data(32_768), ShredReject::IndexAboveLimit);
         accepted(&data(32_767 - 1));
-        let limits = ShredLimits { shreds_per_slot_max: 16_384 };
+        let limits = ShredLimits {
+            shreds_per_slot_max: 16_384,
+        };
         assert_eq!(
             ShredView::parse(&data(16_384), &limits).err(),
             Some(ShredReject::IndexAboveLimit)
@@ -724,9 +782,15 @@ mod tests {
         let identity = SetIdentity::of(&view);
         assert_eq!(view.data_head().check_recovered(&identity, 5), Ok(()));
         assert!(view.data_head().check_recovered(&identity, 6).is_err());
-        let elsewhere = SetIdentity { slot: Slot(1001), ..identity };
+        let elsewhere = SetIdentity {
+            slot: Slot(1001),
+            ..identity
+        };
         assert!(view.data_head().check_recovered(&elsewhere, 5).is_err());
-        let resigned = SetIdentity { resigned: true, ..identity };
+        let resigned = SetIdentity {
+            resigned: true,
+            ..identity
+        };
         assert!(view.data_head().check_recovered(&resigned, 5).is_err());
     }
 }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use brain_wire::{Message, Signal, SignalFrame};
 use demo::shredder::{Datagrams, Shredder};
 use ed25519_dalek::SigningKey;
-use shred_resolve::{Arrival, NoLeaders, Plan, Policy, ResolvedTxn, Resolver, Sink, SourceId, Verdict};
+use shred_resolve::{
+    Arrival, NoLeaders, Plan, Policy, ResolvedTxn, Resolver, Sink, SourceId, Verdict,
+};
 use shred_source::PcapReader;
 use shred_wire::batch::Marker;
 use shred_wire::shred::{ShredLimits, ShredView};
@@ -31,21 +33,37 @@ fn main() {
             _ => usage(),
         }
     }
-    let targets: Vec<_> = TARGETS.iter().filter(|(name, _)| wanted == "all" || wanted == *name).collect();
+    let targets: Vec<_> = TARGETS
+        .iter()
+        .filter(|(name, _)| wanted == "all" || wanted == *name)
+        .collect();
     if targets.is_empty() {
         usage();
     }
     let corpus = Corpus::load();
     for (name, target) in targets {
-        let cases = drive(name, *target, &corpus, Duration::from_secs(seconds), seed, only);
+        let cases = drive(
+            name,
+            *target,
+            &corpus,
+            Duration::from_secs(seconds),
+            seed,
+            only,
+        );
         println!("fuzz {name}: {cases} cases, seed {seed}, no finding");
     }
-    println!("{} passed, 0 failed", if wanted == "all" { TARGETS.len() } else { 1 });
+    println!(
+        "{} passed, 0 failed",
+        if wanted == "all" { TARGETS.len() } else { 1 }
+    );
 }
 
 fn usage() -> ! {
     let names: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
-    eprintln!("usage: fuzz {}|all [--seconds N] [--seed N] [--case N]", names.join("|"));
+    eprintln!(
+        "usage: fuzz {}|all [--seconds N] [--seed N] [--case N]",
+        names.join("|")
+    );
     std::process::exit(2);
 }
 
@@ -62,12 +80,22 @@ const TARGETS: [(&str, Target); 6] = [
 
 /// Runs `target` on case after case until the time is up. Each case has its own seed, so that any can be repeated
 /// alone.
-fn drive(name: &str, target: Target, corpus: &Corpus, time: Duration, seed: u64, only: Option<u64>) -> u64 {
+fn drive(
+    name: &str,
+    target: Target,
+    corpus: &Corpus,
+    time: Duration,
+    seed: u64,
+    only: Option<u64>,
+) -> u64 {
     let start = Instant::now();
     let mut case = only.unwrap_or(0);
     loop {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ case.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| target(&mut dice, corpus)));
+        let mut dice = Dice(
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ case.wrapping_mul(0xd1b5_4a32_d192_ed03),
+        );
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| target(&mut dice, corpus)));
         if outcome.is_err() {
             eprintln!("fuzz {name}: finding; repeat with: fuzz {name} --seed {seed} --case {case}");
             std::process::exit(1);
@@ -155,8 +183,15 @@ impl Corpus {
         }
         let mut collected = Collect::default();
         resolve(&datagrams, Policy::VerifyThenEmit, &mut collected);
-        assert!(collected.transactions.len() > 500, "the corpus has transactions");
-        Self { captures, datagrams, transactions: collected.transactions }
+        assert!(
+            collected.transactions.len() > 500,
+            "the corpus has transactions"
+        );
+        Self {
+            captures,
+            datagrams,
+            transactions: collected.transactions,
+        }
     }
 }
 
@@ -176,19 +211,42 @@ impl Sink for Collect {
 
     fn verdict(&mut self, verdict: &Verdict) {
         assert!(verdict.from < verdict.to && verdict.to <= self.sequence);
-        self.revoked += if verdict.authentic { 0 } else { verdict.to - verdict.from };
+        self.revoked += if verdict.authentic {
+            0
+        } else {
+            verdict.to - verdict.from
+        };
     }
 }
 
 /// A resolver small enough that every kind of exhaustion happens.
 fn small_plan() -> Plan {
-    Plan { slots_behind: 5, slots_ahead: 2, sets_max: 8, versions_max: 24, ..Plan::default() }
+    Plan {
+        slots_behind: 5,
+        slots_ahead: 2,
+        sets_max: 8,
+        versions_max: 24,
+        ..Plan::default()
+    }
 }
 
 fn resolve(datagrams: &[(u64, Vec<u8>)], policy: Policy, sink: &mut Collect) {
-    let mut resolver = Resolver::new(&Plan { sets_max: 128, versions_max: 512, ..Plan::default() });
+    let mut resolver = Resolver::new(&Plan {
+        sets_max: 128,
+        versions_max: 512,
+        ..Plan::default()
+    });
     for (at, datagram) in datagrams {
-        let _ = resolver.handle(datagram, Arrival { source: SourceId(0), policy, at: Nanos(*at) }, &NoLeaders, sink);
+        let _ = resolver.handle(
+            datagram,
+            Arrival {
+                source: SourceId(0),
+                policy,
+                at: Nanos(*at),
+            },
+            &NoLeaders,
+            sink,
+        );
     }
 }
 
@@ -196,11 +254,17 @@ fn resolve(datagrams: &[(u64, Vec<u8>)], policy: Policy, sink: &mut Collect) {
 fn fuzz_shred(dice: &mut Dice, corpus: &Corpus) {
     let mut bytes = dice.pick(&corpus.datagrams).1.clone();
     dice.mutate(&mut bytes);
-    let limits = ShredLimits { shreds_per_slot_max: 1 << dice.below(33).min(31) };
+    let limits = ShredLimits {
+        shreds_per_slot_max: 1 << dice.below(33).min(31),
+    };
     if let Ok(view) = ShredView::parse(&bytes, &limits) {
-        assert!(view.index() < limits.shreds_per_slot_max && view.place() < 32 && view.leaf_index() < 64);
+        assert!(
+            view.index() < limits.shreds_per_slot_max
+                && view.place() < 32
+                && view.leaf_index() < 64
+        );
         assert_eq!(view.area().len(), view.variant().capacity());
-        assert_eq!(view.leaf_bytes().len() % 1, 0);
+        assert_eq!(view.leaf_bytes().last_chunk(), Some(view.chained_root()));
         assert!(view.data_head().payload_len() <= 963 || view.leaf_index() >= 32);
         for level in 0..6 {
             let _ = view.sibling(level);
@@ -219,7 +283,9 @@ fn fuzz_transaction(dice: &mut Dice, corpus: &Corpus) {
     let (mut scan, mut at) = (TxnScan::default(), 0);
     let in_pieces = loop {
         match scan.advance(&bytes[..at]) {
-            Ok(ScanStep::NeedMore) if at < bytes.len() => at = (at + 1 + dice.below(97)).min(bytes.len()),
+            Ok(ScanStep::NeedMore) if at < bytes.len() => {
+                at = (at + 1 + dice.below(97)).min(bytes.len())
+            }
             other => break other,
         }
     };
@@ -232,8 +298,14 @@ fn fuzz_transaction(dice: &mut Dice, corpus: &Corpus) {
         && let Ok(view) = TxnView::parse(&bytes[..len])
     {
         assert_eq!(view.bytes().len(), len);
-        let accounts: usize = view.instructions().map(|instruction| instruction.accounts.len()).sum();
-        let data: usize = view.instructions().map(|instruction| instruction.data.len()).sum();
+        let accounts: usize = view
+            .instructions()
+            .map(|instruction| instruction.accounts.len())
+            .sum();
+        let data: usize = view
+            .instructions()
+            .map(|instruction| instruction.data.len())
+            .sum();
         assert!(accounts + data < len);
         assert!(view.signatures().len() >= view.required_signature_count().min(1));
         for index in 0..view.keys().len() {
@@ -255,7 +327,11 @@ fn fuzz_batch(dice: &mut Dice, corpus: &Corpus) {
             batch.extend_from_slice(&1u16.to_le_bytes());
             batch.push(dice.below(5) as u8);
             batch.extend_from_slice(&(dice.below(300) as u16).to_le_bytes());
-            batch.extend((0..dice.below(300)).map(|_| dice.next() as u8).collect::<Vec<_>>());
+            batch.extend(
+                (0..dice.below(300))
+                    .map(|_| dice.next() as u8)
+                    .collect::<Vec<_>>(),
+            );
         }
         _ => {
             let entries = 1 + dice.below(4) as u64;
@@ -287,9 +363,17 @@ fn fuzz_batch(dice: &mut Dice, corpus: &Corpus) {
         order.swap(at, other);
     }
     let mut sink = Collect::default();
-    let mut resolver = Resolver::new(&Plan { slots_behind: 1, slots_ahead: 1, ..small_plan() });
+    let mut resolver = Resolver::new(&Plan {
+        slots_behind: 1,
+        slots_ahead: 1,
+        ..small_plan()
+    });
     for (at, datagram) in order.iter().enumerate() {
-        let arrival = Arrival { source: SourceId(0), policy: Policy::VerifyThenEmit, at: Nanos(at as u64) };
+        let arrival = Arrival {
+            source: SourceId(0),
+            policy: Policy::VerifyThenEmit,
+            at: Nanos(at as u64),
+        };
         let _ = resolver.handle(datagram, arrival, &NoLeaders, &mut sink);
     }
     assert_eq!(sink.revoked, 0);
@@ -305,7 +389,9 @@ fn fuzz_pcap(dice: &mut Dice, corpus: &Corpus) {
         bytes[20..24].copy_from_slice(&link.to_le_bytes());
     }
     dice.mutate(&mut bytes);
-    let Ok(mut reader) = PcapReader::new(bytes.as_slice()) else { return };
+    let Ok(mut reader) = PcapReader::new(bytes.as_slice()) else {
+        return;
+    };
     let mut total = 0;
     while let Ok(Some(datagram)) = reader.next() {
         total += datagram.payload.len();
@@ -358,13 +444,25 @@ fn fuzz_resolver(dice: &mut Dice, corpus: &Corpus) {
             2 if bytes.len() > 80 => bytes[dice.below(64)] ^= 1,
             _ => {}
         }
-        let policy = if dice.below(2) == 0 { Policy::EmitThenVerify } else { Policy::VerifyThenEmit };
-        let arrival = Arrival { source: SourceId(dice.below(3) as u8), policy, at: Nanos(*stamp) };
+        let policy = if dice.below(2) == 0 {
+            Policy::EmitThenVerify
+        } else {
+            Policy::VerifyThenEmit
+        };
+        let arrival = Arrival {
+            source: SourceId(dice.below(3) as u8),
+            policy,
+            at: Nanos(*stamp),
+        };
         let _ = resolver.handle(&bytes, arrival, &NoLeaders, &mut sink);
     }
     let counters = resolver.counters();
     let refused: u64 = counters.rejected.iter().sum();
-    assert_eq!(counters.datagram, counters.shred_accepted + refused, "every datagram is used or counted");
+    assert_eq!(
+        counters.datagram,
+        counters.shred_accepted + refused,
+        "every datagram is used or counted"
+    );
     assert_eq!(counters.transaction, sink.sequence);
     assert_eq!(counters.transaction_revoked, sink.revoked);
 }

@@ -16,7 +16,12 @@ use shred_resolve::Policy;
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
-    let mut wanted = Drive { datagrams: 1_000_000, seed: 1, policy: Policy::VerifyThenEmit, way: Way::Ring };
+    let mut wanted = Drive {
+        datagrams: 1_000_000,
+        seed: 1,
+        policy: Policy::VerifyThenEmit,
+        way: Way::Ring,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let mut number = || args.next().and_then(|value| value.parse().ok());
@@ -44,7 +49,11 @@ fn main() -> ExitCode {
             for fault in &faults {
                 eprintln!("hot_path: {fault}");
             }
-            if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if faults.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(reason) => {
             eprintln!("hot_path: {reason}");

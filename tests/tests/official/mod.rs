@@ -29,8 +29,12 @@ const CODE_FROM: usize = 89;
 const DATA_COMPLETE: u8 = 0x40;
 
 /// Payloads of the UDP datagrams of a nanosecond pcap with Ethernet and IPv4, in order.
-pub fn datagrams(pcap: &[u8]) -> Vec<&[u8]> {
-    assert_eq!(number::<4>(pcap, 0), 0xa1b2_3c4d, "little-endian, nanoseconds");
+pub(crate) fn datagrams(pcap: &[u8]) -> Vec<&[u8]> {
+    assert_eq!(
+        number::<4>(pcap, 0),
+        0xa1b2_3c4d,
+        "little-endian, nanoseconds"
+    );
     let (mut found, mut at) = (Vec::new(), 24);
     while at < pcap.len() {
         let len = number::<4>(pcap, at + 8) as usize;
@@ -44,11 +48,14 @@ pub fn datagrams(pcap: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Every transaction that the datagrams hold, with its slot, in order of slot and place.
-pub fn transactions(datagrams: &[&[u8]]) -> Vec<(u64, VersionedTransaction)> {
+pub(crate) fn transactions(datagrams: &[&[u8]]) -> Vec<(u64, VersionedTransaction)> {
     let mut sets: BTreeMap<(u64, u32), Set> = BTreeMap::new();
     for datagram in datagrams {
         let slot = number::<8>(datagram, 65);
-        let (index, first) = (number::<4>(datagram, 73) as u32, number::<4>(datagram, 79) as u32);
+        let (index, first) = (
+            number::<4>(datagram, 73) as u32,
+            number::<4>(datagram, 79) as u32,
+        );
         let set = sets.entry((slot, first)).or_default();
         // Repair replies carry a nonce behind the shred.
         match datagram[64] {
@@ -71,7 +78,12 @@ pub fn transactions(datagrams: &[&[u8]]) -> Vec<(u64, VersionedTransaction)> {
     }
     let mut found = Vec::new();
     for (slot, shreds) in slots {
-        found.extend(batches(&shreds).iter().flat_map(|batch| entries(batch)).map(|txn| (slot, txn)));
+        found.extend(
+            batches(&shreds)
+                .iter()
+                .flat_map(|batch| entries(batch))
+                .map(|txn| (slot, txn)),
+        );
     }
     found
 }
@@ -84,17 +96,26 @@ struct Set {
 
 impl Set {
     fn take(&mut self, position: usize, shred: &[u8], from: usize) {
-        let resigned = if matches!(shred[64], 0xb6 | 0x76) { RESIGNED_LEN } else { 0 };
+        let resigned = if matches!(shred[64], 0xb6 | 0x76) {
+            RESIGNED_LEN
+        } else {
+            0
+        };
         let end = shred.len() - TRAILER_LEN - resigned;
         self.slices.insert(position, shred[from..end].to_vec());
     }
 
     /// Coded slices of the data shreds, recovered where enough arrived.
     fn data(mut self) -> Vec<Option<Vec<u8>>> {
-        let mut slices: Vec<_> = (0..2 * HALF).map(|position| self.slices.remove(&position)).collect();
+        let mut slices: Vec<_> = (0..2 * HALF)
+            .map(|position| self.slices.remove(&position))
+            .collect();
         let arrived = slices.iter().flatten().count();
         if arrived >= HALF && slices[..HALF].iter().any(Option::is_none) {
-            ReedSolomon::new(HALF, HALF).unwrap().reconstruct_data(&mut slices).unwrap();
+            ReedSolomon::new(HALF, HALF)
+                .unwrap()
+                .reconstruct_data(&mut slices)
+                .unwrap();
         }
         slices.truncate(HALF);
         slices
@@ -111,7 +132,10 @@ fn batches(shreds: &BTreeMap<u32, Vec<u8>>) -> Vec<Vec<u8>> {
             found.extend(batch.take());
         }
         expected = index + 1;
-        let (flags, size) = (slice[85 - CODED_FROM], number::<2>(slice, 86 - CODED_FROM) as usize);
+        let (flags, size) = (
+            slice[85 - CODED_FROM],
+            number::<2>(slice, 86 - CODED_FROM) as usize,
+        );
         if let Some(batch) = &mut batch {
             batch.extend_from_slice(&slice[PAYLOAD_FROM - CODED_FROM..size - CODED_FROM]);
         }
@@ -128,14 +152,22 @@ fn batches(shreds: &BTreeMap<u32, Vec<u8>>) -> Vec<Vec<u8>> {
 fn entries(batch: &[u8]) -> Vec<VersionedTransaction> {
     let mut found = Vec::new();
     let mut rest = batch;
-    let Some(count) = take_number(&mut rest) else { return found };
+    let Some(count) = take_number(&mut rest) else {
+        return found;
+    };
     for _ in 0..count {
         // Steps of the hash chain and the hash.
-        let Some(head) = rest.split_off(..8 + 32) else { return found };
+        let Some(head) = rest.split_off(..8 + 32) else {
+            return found;
+        };
         assert_eq!(head.len(), 40);
-        let Some(transactions) = take_number(&mut rest) else { return found };
+        let Some(transactions) = take_number(&mut rest) else {
+            return found;
+        };
         for _ in 0..transactions {
-            let Ok(txn) = wincode::deserialize_from::<VersionedTransaction>(&mut rest) else { return found };
+            let Ok(txn) = wincode::deserialize_from::<VersionedTransaction>(&mut rest) else {
+                return found;
+            };
             found.push(txn);
         }
     }

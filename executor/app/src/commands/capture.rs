@@ -23,9 +23,14 @@ pub fn run(args: &CaptureArgs) -> Result<u8, Failure> {
         eprintln!("recording {} on {}", source.name, facts.local);
         sources.push((opened, core));
     }
-    let length = args.seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let length = args
+        .seconds
+        .map(|seconds| Duration::from_secs(u64::from(seconds)));
     let start = Instant::now();
-    while !interrupted() && length.is_none_or(|length| start.elapsed() < length) && !capture.has_failed() {
+    while !interrupted()
+        && length.is_none_or(|length| start.elapsed() < length)
+        && !capture.has_failed()
+    {
         let mut taken = 0;
         for (source, core) in &mut sources {
             taken += source.poll();

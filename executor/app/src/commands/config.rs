@@ -35,7 +35,11 @@ pub fn run(args: &ConfigArgs) -> Result<u8, Failure> {
             if file.json {
                 println!("{}", json!({"usable": true, "mode": plan.mode}));
             } else {
-                println!("{} is usable: {} mode", file.config.display(), plan.mode.as_str());
+                println!(
+                    "{} is usable: {} mode",
+                    file.config.display(),
+                    plan.mode.as_str()
+                );
             }
         }
     }

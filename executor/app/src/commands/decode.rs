@@ -20,15 +20,29 @@ pub fn run(args: &DecodeArgs) -> Result<u8, Failure> {
         Some(path) => LeaderSource::Schedule(LeaderSchedule::load(path)?),
         None => LeaderSource::Absent,
     };
-    let policy = if args.unverified { Policy::EmitThenVerify } else { Policy::VerifyThenEmit };
-    let plan = Plan { shred_version: args.shred_version, ..Plan::default() };
-    let options = DecodeOptions { plan, leaders, policy };
-    let named = |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", args.file.display()));
+    let policy = if args.unverified {
+        Policy::EmitThenVerify
+    } else {
+        Policy::VerifyThenEmit
+    };
+    let plan = Plan {
+        shred_version: args.shred_version,
+        ..Plan::default()
+    };
+    let options = DecodeOptions {
+        plan,
+        leaders,
+        policy,
+    };
+    let named =
+        |error: &dyn std::fmt::Display| Failure::Input(format!("{}: {error}", args.file.display()));
     let file = File::open(&args.file).map_err(|error| named(&error))?;
     let capture = PcapReader::new(file).map_err(|error| named(&error))?;
     match decode(capture, &options, BufWriter::new(io::stdout().lock())) {
         // Whoever reads has seen enough, as `head` does.
-        Err(DecodeError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(exit::OK),
+        Err(DecodeError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(exit::OK)
+        }
         Err(DecodeError::Capture(error)) => Err(named(&error)),
         outcome => Ok(outcome.map(|()| exit::OK)?),
     }

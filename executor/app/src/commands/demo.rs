@@ -24,8 +24,8 @@ use shred_wire::{Nanos, Slot};
 use strategy::Params;
 use submit::{BlockEngineConfig as LaneConfig, BlockEngineLane, Lane, LaneId, SubmitCounters};
 
-use crate::clock::realtime;
 use crate::cli::{DemoArgs, HttpArg, Plant, ThreadsArg, exit};
+use crate::clock::realtime;
 use crate::commands::{Failure, observe};
 use crate::core_stage::{CoreOutcome, Time};
 use crate::leaders::{LeaderSchedule, LeaderSource};
@@ -70,13 +70,23 @@ pub fn engine_config(policy: Policy) -> EngineConfig {
         ..Limits::default()
     };
     let act_on_unverified = policy == Policy::EmitThenVerify;
-    EngineConfig { params, limits, act_on_unverified, ..EngineConfig::default() }
+    EngineConfig {
+        params,
+        limits,
+        act_on_unverified,
+        ..EngineConfig::default()
+    }
 }
 
 /// A resolver for some dozen slots in flight: what a laptop can spare.
 #[must_use]
 pub fn resolve_plan(shred_version: Option<u16>) -> ResolvePlan {
-    ResolvePlan { shred_version, sets_max: 512, versions_max: 8_192, ..ResolvePlan::default() }
+    ResolvePlan {
+        shred_version,
+        sets_max: 512,
+        versions_max: 8_192,
+        ..ResolvePlan::default()
+    }
 }
 
 /// Runs the demo and prints what happened; the exit code.
@@ -98,7 +108,11 @@ pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
     if let Err(reason) = &verdict {
         eprintln!("\nThe demo missed its goal: {reason}");
     }
-    Ok(if verdict.is_ok() { exit::OK } else { exit::FAILED })
+    Ok(if verdict.is_ok() {
+        exit::OK
+    } else {
+        exit::FAILED
+    })
 }
 
 /// Runs the demo; what happened. `begun` is called once, when market and bridge run.
@@ -120,7 +134,9 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
     // The leaders depend on the seed alone, and the core wants them before the market has an address to send to.
     let span = u64::from(args.seconds) * 1_000 / u64::from(args.slot_ms.max(1)) + 1_000;
     let slots = config.first_slot..config.first_slot + span;
-    let leaders = PreparedMarket::new(config.clone())?.schedule().identities(slots);
+    let leaders = PreparedMarket::new(config.clone())?
+        .schedule()
+        .identities(slots);
     let schedule = schedule(&leaders)?;
     let control = Arc::new(Control::new(Mode::Active));
     let builder = builder(args.seed, args.plant)?;
@@ -151,8 +167,13 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
     let market = PreparedMarket::new(config.clone())?;
     let exchange = market.exchange();
     exchange.airdrop(&wallet, WALLET_LAMPORTS);
-    let block_engine =
-        BlockEngine::start(exchange.clone(), BlockEngineConfig { seed: args.seed, ..BlockEngineConfig::default() })?;
+    let block_engine = BlockEngine::start(
+        exchange.clone(),
+        BlockEngineConfig {
+            seed: args.seed,
+            ..BlockEngineConfig::default()
+        },
+    )?;
     let lane = BlockEngineLane::start(
         LaneId(0),
         LaneConfig::new(block_engine.endpoint()),
@@ -163,7 +184,9 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
     let published = prepared.published();
     let _admin = observe::admin(&room.admin_plan(), &control, &published, "demo", started)?;
     let _page = match args.http {
-        HttpArg::At(address) => Some(observe::page(address, &control, &published, "demo", started)?),
+        HttpArg::At(address) => Some(observe::page(
+            address, &control, &published, "demo", started,
+        )?),
         HttpArg::Off => None,
     };
     let sources: Vec<Box<dyn DatagramSource + Send>> = vec![Box::new(source)];
@@ -184,7 +207,11 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         if let Some(path) = &args.pcap {
             write_leaders(path, &leaders)?;
             if report.datagram_dropped > 0 {
-                eprintln!("{}: {} datagrams are missing, the disk was slow", path.display(), report.datagram_dropped);
+                eprintln!(
+                    "{}: {} datagrams are missing, the disk was slow",
+                    path.display(),
+                    report.datagram_dropped
+                );
             }
         }
     }
@@ -200,18 +227,28 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
 }
 
 fn schedule(leaders: &BTreeMap<u64, [u8; 32]>) -> Result<LeaderSchedule, Failure> {
-    let slots: Vec<_> = leaders.iter().map(|(slot, identity)| (Slot(*slot), *identity)).collect();
+    let slots: Vec<_> = leaders
+        .iter()
+        .map(|(slot, identity)| (Slot(*slot), *identity))
+        .collect();
     LeaderSchedule::from_slots(&slots).map_err(Failure::Input)
 }
 
 fn builder(seed: u64, plant: Option<Plant>) -> Result<Builder, Failure> {
-    let signer = Signer::<ThrowAway>::from_seed(&wallet_seed(seed)).map_err(|error| Failure::Input(error.to_string()))?;
+    let signer = Signer::<ThrowAway>::from_seed(&wallet_seed(seed))
+        .map_err(|error| Failure::Input(error.to_string()))?;
     let config = BuilderConfig::default();
     let built = match plant {
         None => Builder::new(&config, signer),
-        Some(Plant::WrongTip) => Builder::with_planted_fault(&config, signer, Fault::WrongTipAccount),
-        Some(Plant::StaleBlockhash) => Builder::with_planted_fault(&config, signer, Fault::StaleBlockhash),
-        Some(Plant::BrokenSignature) => Builder::with_planted_fault(&config, signer, Fault::BrokenSignature),
+        Some(Plant::WrongTip) => {
+            Builder::with_planted_fault(&config, signer, Fault::WrongTipAccount)
+        }
+        Some(Plant::StaleBlockhash) => {
+            Builder::with_planted_fault(&config, signer, Fault::StaleBlockhash)
+        }
+        Some(Plant::BrokenSignature) => {
+            Builder::with_planted_fault(&config, signer, Fault::BrokenSignature)
+        }
     };
     built.map_err(|error| Failure::Input(error.to_string()))
 }
@@ -227,7 +264,9 @@ pub fn throw_away_builder(seed: u64) -> Result<Builder, Failure> {
 type MaybeCapture = (Option<Capture>, Option<shred_source::CaptureTap>);
 
 fn capture(path: Option<&Path>) -> Result<MaybeCapture, Failure> {
-    let Some(path) = path else { return Ok((None, None)) };
+    let Some(path) = path else {
+        return Ok((None, None));
+    };
     let (capture, mut taps) = Capture::create(path, &CapturePlan::default(), 1)?;
     Ok((Some(capture), taps.pop()))
 }
@@ -239,7 +278,10 @@ fn write_leaders(capture: &Path, leaders: &BTreeMap<u64, [u8; 32]>) -> Result<()
         .map(|(slot, identity)| (slot.to_string(), bs58::encode(identity).into_string()))
         .collect();
     let path = capture.with_extension("leaders.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&named).unwrap_or_default())?;
+    std::fs::write(
+        &path,
+        serde_json::to_string_pretty(&named).unwrap_or_default(),
+    )?;
     eprintln!("captured to {} with {}", capture.display(), path.display());
     Ok(())
 }
@@ -251,10 +293,17 @@ fn watch(args: &DemoArgs, pipeline: &Pipeline, shared: &BridgeShared, block_engi
     let mut shown = Instant::now();
     while start.elapsed() < length && !crate::commands::interrupted() {
         std::thread::sleep(Duration::from_millis(50));
-        shared.current_slot.store(pipeline.published().slot.load(Relaxed), Relaxed);
+        shared
+            .current_slot
+            .store(pipeline.published().slot.load(Relaxed), Relaxed);
         if live && shown.elapsed() >= Duration::from_secs(1) {
             shown = Instant::now();
-            progress(start.elapsed(), length, pipeline.published(), &block_engine.counters());
+            progress(
+                start.elapsed(),
+                length,
+                pipeline.published(),
+                &block_engine.counters(),
+            );
         }
     }
     if live {
@@ -286,7 +335,8 @@ pub struct Room {
 impl Room {
     fn open() -> Result<Self, Failure> {
         use std::os::unix::fs::DirBuilderExt;
-        let base = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let base =
+            std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         static OPENED: AtomicU32 = AtomicU32::new(0);
         let number = OPENED.fetch_add(1, Relaxed);
         let folder = base.join(format!("overmind-demo-{}-{number}", std::process::id()));
@@ -307,7 +357,10 @@ impl Room {
     }
 
     fn admin_plan(&self) -> crate::config::AdminPlan {
-        crate::config::AdminPlan { socket: self.folder.join("admin.sock"), kill_file: self.folder.join("kill") }
+        crate::config::AdminPlan {
+            socket: self.folder.join("admin.sock"),
+            kill_file: self.folder.join("kill"),
+        }
     }
 
     fn bridge(
@@ -317,7 +370,12 @@ impl Room {
         SharedKey::generate(&self.key()).map_err(|error| Failure::Input(error.to_string()))?;
         let families: Vec<Family> = Family::all().collect();
         let mut config = BridgeConfig::new(self.endpoint(), self.folder.join("epoch"));
-        config.producers.push(ProducerConfig::new(PRODUCER, self.key(), &families, 100_000_000));
+        config.producers.push(ProducerConfig::new(
+            PRODUCER,
+            self.key(),
+            &families,
+            100_000_000,
+        ));
         let shared = Arc::new(BridgeShared::default());
         let handle = Bridge::spawn(config, signals, Arc::clone(&shared))?;
         Ok((handle, shared))
@@ -383,7 +441,10 @@ impl Report {
             };
         }
         if self.args.seconds >= 10 && (landed == 0 || self.seen_back() == 0) {
-            return Err(format!("{handed} bundles were sent, {landed} landed, {} were seen back", self.seen_back()));
+            return Err(format!(
+                "{handed} bundles were sent, {landed} landed, {} were seen back",
+                self.seen_back()
+            ));
         }
         Ok(())
     }
@@ -403,7 +464,13 @@ impl Report {
                 (name.to_owned(), row)
             })
             .collect();
-        let refused: BTreeMap<_, _> = self.outcome.refused.iter().filter(|(_, count)| *count > 0).copied().collect();
+        let refused: BTreeMap<_, _> = self
+            .outcome
+            .refused
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .copied()
+            .collect();
         let rejected: BTreeMap<_, _> = rejected(resolved).into_iter().collect();
         let engine = &self.block_engine;
         json!({
@@ -438,40 +505,104 @@ impl Report {
     }
 
     fn print(&self) {
-        let (resolved, decided, engine) = (&self.outcome.resolved, &self.outcome.decided, &self.block_engine);
-        println!("\nLatency, nanoseconds              n        p50        p99      p99.9        max");
+        let (resolved, decided, engine) = (
+            &self.outcome.resolved,
+            &self.outcome.decided,
+            &self.block_engine,
+        );
+        println!(
+            "\nLatency, nanoseconds              n        p50        p99      p99.9        max"
+        );
         for (name, meaning, histogram) in self.outcome.rungs.all() {
             let [p50, p99, p99_9, max] = quantiles(histogram);
-            println!("{name}  {:>31} {p50:>10} {p99:>10} {p99_9:>10} {max:>10}  {meaning}", histogram.len());
+            println!(
+                "{name}  {:>31} {p50:>10} {p99:>10} {p99_9:>10} {max:>10}  {meaning}",
+                histogram.len()
+            );
         }
-        println!("\nSeen       {} datagrams ({} sent, {} lost on the way on purpose, {} dropped by the kernel)",
-            resolved.datagram, self.market.datagrams_sent, self.market.datagrams_lost, self.kernel_dropped);
-        println!("           {} shreds used, {} transactions, {} blocks of {} slots",
-            resolved.shred_accepted, resolved.transaction, resolved.block_completed, self.market.slots);
-        println!("Recovered  {} shreds in {} FEC sets", resolved.shred_recovered, resolved.set_recovered);
+        println!(
+            "\nSeen       {} datagrams ({} sent, {} lost on the way on purpose, {} dropped by the kernel)",
+            resolved.datagram,
+            self.market.datagrams_sent,
+            self.market.datagrams_lost,
+            self.kernel_dropped
+        );
+        println!(
+            "           {} shreds used, {} transactions, {} blocks of {} slots",
+            resolved.shred_accepted,
+            resolved.transaction,
+            resolved.block_completed,
+            self.market.slots
+        );
+        println!(
+            "Recovered  {} shreds in {} FEC sets",
+            resolved.shred_recovered, resolved.set_recovered
+        );
         println!("Not used   {}", listed(rejected(resolved)));
-        println!("Decided    {} launches and {} trades decoded, {} intents",
-            decided.launch_decoded, decided.trade_decoded, decided.intent_made);
-        println!("Refused    {}", listed(self.outcome.refused.iter().copied()));
-        println!("Bundles    {} signed and handed over, {} taken by the block engine, {} refused by it",
-            decided.bundle_handed, engine.received - engine.refused_total(), engine.refused_total());
-        println!("Landed     {} in blocks; {} seen back in our own stream ({} entries, {} exits)",
-            engine.landed, self.seen_back(), decided.entry_included, decided.exit_included);
-        println!("Reasons    {} handed over; {} seen back",
-            listed(reasons(&decided.bundle_handed_for)), listed(reasons(&decided.included_for)));
-        println!("Lost       {} outbid in the auction, {} failed in simulation, {} lost on the way to the leader",
-            engine.outbid, engine.simulation_failed, engine.lost + engine.failed_at_leader);
-        println!("Expired    {} waiting for a leader that takes bundles ({} of them without a word); {} exits not seen \
+        println!(
+            "Decided    {} launches and {} trades decoded, {} intents",
+            decided.launch_decoded, decided.trade_decoded, decided.intent_made
+        );
+        println!(
+            "Refused    {}",
+            listed(self.outcome.refused.iter().copied())
+        );
+        println!(
+            "Bundles    {} signed and handed over, {} taken by the block engine, {} refused by it",
+            decided.bundle_handed,
+            engine.received - engine.refused_total(),
+            engine.refused_total()
+        );
+        println!(
+            "Landed     {} in blocks; {} seen back in our own stream ({} entries, {} exits)",
+            engine.landed,
+            self.seen_back(),
+            decided.entry_included,
+            decided.exit_included
+        );
+        println!(
+            "Reasons    {} handed over; {} seen back",
+            listed(reasons(&decided.bundle_handed_for)),
+            listed(reasons(&decided.included_for))
+        );
+        println!(
+            "Lost       {} outbid in the auction, {} failed in simulation, {} lost on the way to the leader",
+            engine.outbid,
+            engine.simulation_failed,
+            engine.lost + engine.failed_at_leader
+        );
+        println!(
+            "Expired    {} waiting for a leader that takes bundles ({} of them without a word); {} exits not seen \
                   in time",
-            engine.expired + engine.expired_silently, engine.expired_silently, decided.exit_lapsed);
-        println!("Signals    {} accepted, {} armed, {} fired", self.signals, decided.signal_armed, decided.signal_fired);
+            engine.expired + engine.expired_silently,
+            engine.expired_silently,
+            decided.exit_lapsed
+        );
+        println!(
+            "Signals    {} accepted, {} armed, {} fired",
+            self.signals, decided.signal_armed, decided.signal_fired
+        );
         let trades = &self.outcome.trades;
-        println!("Model      paid {} SOL, received {} SOL, {} positions open. The model's figures: they show that the \
+        println!(
+            "Model      paid {} SOL, received {} SOL, {} positions open. The model's figures: they show that the \
                   plumbing works,\n           not that anybody would profit.",
-            sol(trades.paid), sol(trades.received), self.outcome.positions);
-        let plant = self.args.plant.map(|plant| format!(" --plant {}", plant_name(plant))).unwrap_or_default();
-        println!("\nSeed {}: overmind demo --seconds {} --seed {} --slot-ms {} --loss-bps {}{plant}",
-            self.args.seed, self.args.seconds, self.args.seed, self.args.slot_ms, self.args.loss_bps);
+            sol(trades.paid),
+            sol(trades.received),
+            self.outcome.positions
+        );
+        let plant = self
+            .args
+            .plant
+            .map(|plant| format!(" --plant {}", plant_name(plant)))
+            .unwrap_or_default();
+        println!(
+            "\nSeed {}: overmind demo --seconds {} --seed {} --slot-ms {} --loss-bps {}{plant}",
+            self.args.seed,
+            self.args.seconds,
+            self.args.seed,
+            self.args.slot_ms,
+            self.args.loss_bps
+        );
     }
 }
 
@@ -497,12 +628,23 @@ fn rejected(resolved: &shred_resolve::Counters) -> Vec<(&'static str, u64)> {
 }
 
 fn listed(counts: impl IntoIterator<Item = (&'static str, u64)>) -> String {
-    let items: Vec<String> =
-        counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
-    if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
+    let items: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join(", ")
+    }
 }
 
 /// Lamports as SOL, without a float.
 fn sol(lamports: u64) -> String {
-    format!("{}.{:04}", lamports / 1_000_000_000, lamports % 1_000_000_000 / 100_000)
+    format!(
+        "{}.{:04}",
+        lamports / 1_000_000_000,
+        lamports % 1_000_000_000 / 100_000
+    )
 }

@@ -56,15 +56,27 @@ pub fn run(args: &ExplainArgs) -> u8 {
     let codes = codes();
     let wanted: Vec<_> = match &args.code {
         None => codes.iter().collect(),
-        Some(code) => {
-            codes.iter().filter(|(name, _)| name == code || name.split('.').next_back() == Some(code)).collect()
-        }
+        Some(code) => codes
+            .iter()
+            .filter(|(name, _)| name == code || name.split('.').next_back() == Some(code))
+            .collect(),
     };
     if wanted.is_empty() {
         let code = args.code.as_deref().unwrap_or_default();
-        let near: Vec<_> =
-            codes.iter().map(|(name, _)| name.as_str()).filter(|name| shares_word(name, code)).take(6).collect();
-        eprintln!("no such code: {code}; near it: {}", if near.is_empty() { "none".to_owned() } else { near.join(", ") });
+        let near: Vec<_> = codes
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| shares_word(name, code))
+            .take(6)
+            .collect();
+        eprintln!(
+            "no such code: {code}; near it: {}",
+            if near.is_empty() {
+                "none".to_owned()
+            } else {
+                near.join(", ")
+            }
+        );
         return exit::BAD_INPUT;
     }
     for (name, text) in wanted {
@@ -78,14 +90,27 @@ pub fn run(args: &ExplainArgs) -> u8 {
 }
 
 fn codes() -> Vec<(String, String)> {
-    let datagrams = DATAGRAMS.iter().enumerate().map(|(index, text)| (format!("datagram.{}", Reject::name_at(index)), *text));
-    let intents = Refusal::names().into_iter().zip(INTENTS).map(|(name, text)| (format!("risk.{name}"), text));
-    let signals = NackReason::all().map(|reason| (format!("signal.{}", reason.name()), reason.hint()));
-    datagrams.chain(intents).chain(signals).map(|(name, text)| (name, text.to_owned())).collect()
+    let datagrams = DATAGRAMS
+        .iter()
+        .enumerate()
+        .map(|(index, text)| (format!("datagram.{}", Reject::name_at(index)), *text));
+    let intents = Refusal::names()
+        .into_iter()
+        .zip(INTENTS)
+        .map(|(name, text)| (format!("risk.{name}"), text));
+    let signals =
+        NackReason::all().map(|reason| (format!("signal.{}", reason.name()), reason.hint()));
+    datagrams
+        .chain(intents)
+        .chain(signals)
+        .map(|(name, text)| (name, text.to_owned()))
+        .collect()
 }
 
 fn shares_word(name: &str, code: &str) -> bool {
-    code.split(['.', '_']).filter(|word| word.len() > 2).any(|word| name.contains(word))
+    code.split(['.', '_'])
+        .filter(|word| word.len() > 2)
+        .any(|word| name.contains(word))
 }
 
 #[cfg(test)]
@@ -95,7 +120,10 @@ mod tests {
     #[test]
     fn every_code_is_explained_once() {
         let codes = codes();
-        assert_eq!(codes.len(), Reject::COUNT + Refusal::COUNT + NackReason::all().count());
+        assert_eq!(
+            codes.len(),
+            Reject::COUNT + Refusal::COUNT + NackReason::all().count()
+        );
         assert!(codes.iter().all(|(_, text)| text.len() > 10));
         let mut names: Vec<_> = codes.iter().map(|(name, _)| name).collect();
         names.sort_unstable();

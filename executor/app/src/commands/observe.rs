@@ -31,7 +31,10 @@ pub fn admin(
         let health = health(&cell, &published, mode, started);
         let (healthy, health) = health.to_json();
         let counters = |pairs: Vec<(&'static str, u64)>| {
-            pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>()
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), Value::from(value)))
+                .collect::<Map<_, _>>()
         };
         json!({
             "healthy": healthy,
@@ -57,10 +60,18 @@ pub fn page(
     started: Instant,
 ) -> io::Result<Sidecar> {
     let (control, published) = (Arc::clone(control), Arc::clone(published));
-    sidecar::spawn(address, Arc::new(move || snapshot(&control, &published, mode, started)))
+    sidecar::spawn(
+        address,
+        Arc::new(move || snapshot(&control, &published, mode, started)),
+    )
 }
 
-fn health(control: &Control, published: &Published, mode: &'static str, started: Instant) -> Health {
+fn health(
+    control: &Control,
+    published: &Published,
+    mode: &'static str,
+    started: Instant,
+) -> Health {
     let newest = published.datagram_at.load(Relaxed);
     let age_ms = |stamp| realtime().0.saturating_sub(stamp) / 1_000_000;
     Health {
@@ -73,13 +84,21 @@ fn health(control: &Control, published: &Published, mode: &'static str, started:
     }
 }
 
-fn snapshot(control: &Control, published: &Published, mode: &'static str, started: Instant) -> Snapshot {
+fn snapshot(
+    control: &Control,
+    published: &Published,
+    mode: &'static str,
+    started: Instant,
+) -> Snapshot {
     let mut snapshot = Snapshot::new(health(control, published, mode, started));
     let mut resolved = snapshot.counter("ingest_events", "What the resolver has seen, by kind.");
     for (name, value) in published.resolved() {
         resolved = resolved.with(&[("kind", name)], value);
     }
-    let mut rejected = snapshot.counter("datagrams_refused", "Datagrams that were not used, by reason.");
+    let mut rejected = snapshot.counter(
+        "datagrams_refused",
+        "Datagrams that were not used, by reason.",
+    );
     for (name, value) in published.rejected() {
         rejected = rejected.with(&[("reason", name)], value);
     }
@@ -87,11 +106,19 @@ fn snapshot(control: &Control, published: &Published, mode: &'static str, starte
     for (name, value) in published.decided() {
         decided = decided.with(&[("kind", name)], value);
     }
-    let mut refused = snapshot.counter("intents_refused", "Intents that the risk gate refused, by reason.");
+    let mut refused = snapshot.counter(
+        "intents_refused",
+        "Intents that the risk gate refused, by reason.",
+    );
     for (name, value) in published.refused() {
         refused = refused.with(&[("reason", name)], value);
     }
     let slot = published.slot.load(Relaxed) as i64;
-    let _ = snapshot.gauge("slot", "Highest slot that something authentic was received of.").with(&[], slot);
+    let _ = snapshot
+        .gauge(
+            "slot",
+            "Highest slot that something authentic was received of.",
+        )
+        .with(&[], slot);
     snapshot
 }

@@ -42,7 +42,11 @@ pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
-    let policy = if args.unverified { Policy::EmitThenVerify } else { Policy::VerifyThenEmit };
+    let policy = if args.unverified {
+        Policy::EmitThenVerify
+    } else {
+        Policy::VerifyThenEmit
+    };
     let leaders = match (&args.leaders, args.unverified) {
         (Some(path), _) => LeaderSource::Schedule(LeaderSchedule::load(path)?),
         (None, true) => LeaderSource::Absent,
@@ -57,7 +61,13 @@ pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
     let (resolve, engine) = match &args.config {
         Some(path) => {
             let plan = Config::load(path)?.plan(&Host::read())?;
-            (plan.ingest.resolve, EngineConfig { act_on_unverified: args.unverified, ..plan.engine })
+            (
+                plan.ingest.resolve,
+                EngineConfig {
+                    act_on_unverified: args.unverified,
+                    ..plan.engine
+                },
+            )
         }
         None => (resolve_plan(None), engine_config(policy)),
     };
@@ -76,9 +86,17 @@ pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
     })?;
     // All files are one stream, merged by stamp, so they share the first source's ring.
     let frames = prepared.take_frames().expect("one file at least");
-    let files: Vec<_> = args.files.iter().zip(0..).map(|(path, source)| (SourceId(source), path)).collect();
-    let pace =
-        if args.as_fast_as_possible { Pace::AsFastAsPossible } else { Pace::Stamped { speed_percent: 100 } };
+    let files: Vec<_> = args
+        .files
+        .iter()
+        .zip(0..)
+        .map(|(path, source)| (SourceId(source), path))
+        .collect();
+    let pace = if args.as_fast_as_possible {
+        Pace::AsFastAsPossible
+    } else {
+        Pace::Stamped { speed_percent: 100 }
+    };
     let source = ReplaySource::open(&files, frames, pace)?;
     let sources: Vec<Box<dyn DatagramSource + Send>> = vec![Box::new(source)];
     let pipeline = prepared.start(sources, vec![Box::new(NoLane)], || {})?;
@@ -119,11 +137,27 @@ fn object(outcome: &CoreOutcome) -> Value {
 }
 
 fn print(outcome: &CoreOutcome) {
-    let (resolved, decided, refused) = (&outcome.resolved, &outcome.decided, intents_refused(outcome));
-    println!("datagrams     {} ({} used)", resolved.datagram, resolved.shred_accepted);
-    println!("transactions  {} in {} blocks", resolved.transaction, resolved.block_completed);
-    println!("market        {} launches, {} trades", decided.launch_decoded, decided.trade_decoded);
-    println!("intents       {} made, {refused} refused, {} bundles signed", decided.intent_made, decided.bundle_handed);
+    let (resolved, decided, refused) = (
+        &outcome.resolved,
+        &outcome.decided,
+        intents_refused(outcome),
+    );
+    println!(
+        "datagrams     {} ({} used)",
+        resolved.datagram, resolved.shred_accepted
+    );
+    println!(
+        "transactions  {} in {} blocks",
+        resolved.transaction, resolved.block_completed
+    );
+    println!(
+        "market        {} launches, {} trades",
+        decided.launch_decoded, decided.trade_decoded
+    );
+    println!(
+        "intents       {} made, {refused} refused, {} bundles signed",
+        decided.intent_made, decided.bundle_handed
+    );
     println!("state hash    {:016x}", outcome.state_hash);
 }
 

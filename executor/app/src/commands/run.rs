@@ -48,7 +48,12 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         config = config.with_embedded_source(anywhere);
     }
     let plan = config.plan(&host)?;
-    let policies: Vec<Policy> = plan.ingest.sources.iter().map(|source| source.policy).collect();
+    let policies: Vec<Policy> = plan
+        .ingest
+        .sources
+        .iter()
+        .map(|source| source.policy)
+        .collect();
     let control = Arc::new(Control::new(Mode::Active));
     let random = random_bytes::<40>()?;
     let (wallet, hash_seed) = random.split_at(32);
@@ -68,7 +73,12 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         layout: Layout {
             split: plan.threads.split,
             core: plan.threads.core,
-            sources: plan.ingest.sources.iter().map(|source| source.seat).collect(),
+            sources: plan
+                .ingest
+                .sources
+                .iter()
+                .map(|source| source.seat)
+                .collect(),
             submit: plan.threads.submit,
         },
     })?;
@@ -84,7 +94,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let published = prepared.published();
     let _admin = observe::admin(&plan.admin, &control, &published, "paper", started)?;
     let _page = match plan.http {
-        Some(address) => Some(observe::page(address, &control, &published, "paper", started)?),
+        Some(address) => Some(observe::page(
+            address, &control, &published, "paper", started,
+        )?),
         None => None,
     };
     let shared = Arc::new(BridgeShared::default());
@@ -92,10 +104,19 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     lock_memory(plan.threads.lock_memory)?;
     let pipeline = prepared.start(sources, vec![lane(&plan, &host.state_dir)?], || {})?;
     let market = match embedded {
-        Some(market) => Some(PreparedMarket::new(DemoConfig { destinations: addresses, ..market })?.start(None)?),
+        Some(market) => Some(
+            PreparedMarket::new(DemoConfig {
+                destinations: addresses,
+                ..market
+            })?
+            .start(None)?,
+        ),
         None => None,
     };
-    eprintln!("paper mode; overmind status --socket {}", plan.admin.socket.display());
+    eprintln!(
+        "paper mode; overmind status --socket {}",
+        plan.admin.socket.display()
+    );
     serve(&shared, &published)?;
     if let Some(market) = market {
         market.stop();
@@ -104,7 +125,10 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (outcome, submitted) = pipeline.stop()?;
     eprintln!(
         "stopped: {} datagrams, {} transactions, {} intents, {} bundles recorded or sent",
-        outcome.resolved.datagram, outcome.resolved.transaction, outcome.decided.intent_made, submitted.bundle_sent
+        outcome.resolved.datagram,
+        outcome.resolved.transaction,
+        outcome.decided.intent_made,
+        submitted.bundle_sent
     );
     Ok(exit::OK)
 }
@@ -117,11 +141,16 @@ fn serve(shared: &BridgeShared, published: &Published) -> Result<(), Failure> {
     if let Some(notifier) = &notifier {
         notifier.ready("paper mode")?;
     }
-    let watchdog = notifier.as_ref().and_then(Notifier::watchdog_interval).map(|interval| interval / 3);
+    let watchdog = notifier
+        .as_ref()
+        .and_then(Notifier::watchdog_interval)
+        .map(|interval| interval / 3);
     let (mut alive_at, mut turn) = (Instant::now(), 0);
     while !interrupted() {
         std::thread::sleep(Duration::from_millis(20));
-        shared.current_slot.store(published.slot.load(Relaxed), Relaxed);
+        shared
+            .current_slot
+            .store(published.slot.load(Relaxed), Relaxed);
         let latest = published.turns.load(Relaxed);
         if let (Some(notifier), Some(interval)) = (&notifier, watchdog)
             && alive_at.elapsed() >= interval
@@ -140,9 +169,16 @@ fn serve(shared: &BridgeShared, published: &Published) -> Result<(), Failure> {
 fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, Failure> {
     if let Some(market) = embedded {
         let slots = market.first_slot..market.first_slot + EMBEDDED_SLOTS;
-        let identities = PreparedMarket::new(market.clone())?.schedule().identities(slots);
-        let slots: Vec<_> = identities.into_iter().map(|(slot, identity)| (Slot(slot), identity)).collect();
-        return LeaderSchedule::from_slots(&slots).map(LeaderSource::Schedule).map_err(Failure::Input);
+        let identities = PreparedMarket::new(market.clone())?
+            .schedule()
+            .identities(slots);
+        let slots: Vec<_> = identities
+            .into_iter()
+            .map(|(slot, identity)| (Slot(slot), identity))
+            .collect();
+        return LeaderSchedule::from_slots(&slots)
+            .map(LeaderSource::Schedule)
+            .map_err(Failure::Input);
     }
     match &plan.ingest.leaders_file {
         Some(path) => Ok(LeaderSource::Schedule(LeaderSchedule::load(path)?)),
@@ -153,8 +189,11 @@ fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, F
 
 /// Paper mode signs with a key that nobody has ever paid anything to.
 fn builder(plan: &Plan, seed: &[u8]) -> Result<Builder, Failure> {
-    let seed = seed.try_into().map_err(|_| Failure::Input("a key seed has 32 bytes".to_owned()))?;
-    let signer = Signer::<ThrowAway>::from_seed(seed).map_err(|error| Failure::Input(error.to_string()))?;
+    let seed = seed
+        .try_into()
+        .map_err(|_| Failure::Input("a key seed has 32 bytes".to_owned()))?;
+    let signer =
+        Signer::<ThrowAway>::from_seed(seed).map_err(|error| Failure::Input(error.to_string()))?;
     Builder::new(&plan.builder, signer).map_err(|error| Failure::Input(error.to_string()))
 }
 
@@ -169,14 +208,17 @@ fn lane(plan: &Plan, state_dir: &Path) -> Result<Box<dyn Lane>, Failure> {
         SubmitPlan::Paper => {
             std::fs::create_dir_all(state_dir)?;
             let path = state_dir.join(PAPER_FILE);
-            let lane =
-                PaperLane::open(&path).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
+            let lane = PaperLane::open(&path)
+                .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
             eprintln!("bundles are recorded in {}", path.display());
             Ok(Box::new(lane))
         }
-        SubmitPlan::BlockEngine(engine) => {
-            Ok(Box::new(BlockEngineLane::start(LaneId(0), engine.clone(), Arc::new(realtime), || {})?))
-        }
+        SubmitPlan::BlockEngine(engine) => Ok(Box::new(BlockEngineLane::start(
+            LaneId(0),
+            engine.clone(),
+            Arc::new(realtime),
+            || {},
+        )?)),
     }
 }
 
@@ -186,7 +228,11 @@ fn bridge(
     shared: &Arc<BridgeShared>,
 ) -> Result<Option<BridgeHandle>, Failure> {
     match (&plan.bridge, prepared.take_signals()) {
-        (Some(config), Some(signals)) => Ok(Some(Bridge::spawn(config.clone(), signals, Arc::clone(shared))?)),
+        (Some(config), Some(signals)) => Ok(Some(Bridge::spawn(
+            config.clone(),
+            signals,
+            Arc::clone(shared),
+        )?)),
         _ => Ok(None),
     }
 }
@@ -204,7 +250,8 @@ pub fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
         return Ok(());
     }
     let reason = std::io::Error::last_os_error();
-    let advice = format!("memory is not locked ({reason}); raise LimitMEMLOCK (ulimit -l), see tuning/");
+    let advice =
+        format!("memory is not locked ({reason}); raise LimitMEMLOCK (ulimit -l), see tuning/");
     if wanted == LockMemory::Require {
         return Err(Failure::Input(format!("threads.lock_memory: {advice}")));
     }

@@ -39,7 +39,7 @@ pub struct Rivals {
 impl Default for Rivals {
     fn default() -> Self {
         Self {
-            state_rival_bps: 2_500,
+            state_rival_bps: 2_200,
             count_max: 3,
             tip_lamports_min: 1_000,
             tip_lamports_max: 2_000_000,
