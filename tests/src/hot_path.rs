@@ -242,7 +242,13 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
         findings.faults_core = core.faults_since();
     }
     let (wire, slots) = outcome?;
+    let sprung = trap::sprung();
     let (core, _) = pipeline.stop().map_err(|error| error.to_string())?;
+    if is_trapping.is_ok() && trap::sprung() == sprung {
+        return Err(
+            "the core's thread ended without a trapped call: it was not watched".to_owned(),
+        );
+    }
     findings.included = core.decided.entry_included + core.decided.exit_included;
     if is_counting {
         findings.allocations = Some(after.allocations - before.allocations);

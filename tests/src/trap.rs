@@ -13,6 +13,8 @@ const REMEMBERED: usize = 16;
 
 static ARMED: AtomicBool = AtomicBool::new(false);
 static TRAPPED: AtomicU64 = AtomicU64::new(0);
+/// Noted or not.
+static SPRUNG: AtomicU64 = AtomicU64::new(0);
 static NUMBERS: [AtomicI64; REMEMBERED] = [const { AtomicI64::new(-1) }; REMEMBERED];
 
 /// Whether trapped calls are noted. They are made either way.
@@ -24,6 +26,12 @@ pub fn arm(armed: bool) {
 #[must_use]
 pub fn trapped() -> u64 {
     TRAPPED.load(Relaxed)
+}
+
+/// System calls trapped so far, armed or not: a thread that has ended made some, so this proves that it was watched.
+#[must_use]
+pub fn sprung() -> u64 {
+    SPRUNG.load(Relaxed)
 }
 
 /// The first noted system calls, by name where it is known here.
@@ -66,6 +74,7 @@ pub fn try_out() -> Result<(), String> {
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn note(number: i64) {
+    SPRUNG.fetch_add(1, Relaxed);
     if ARMED.load(Relaxed) {
         let order = TRAPPED.fetch_add(1, Relaxed);
         if let Some(cell) = NUMBERS.get(order as usize) {

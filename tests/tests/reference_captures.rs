@@ -265,7 +265,7 @@ fn equivocating_leaders_are_told_apart() {
         let truth = json(folder.join("dev.equivocation.truth.json"));
         let set = |value: &Value| -> BTreeSet<String> {
             match value {
-                Value::Array(items) => items.iter().flat_map(|item| set_of(item)).collect(),
+                Value::Array(items) => items.iter().flat_map(set_of).collect(),
                 _ => panic!("not a list"),
             }
         };

@@ -123,10 +123,8 @@ impl Service {
     /// Asks it to end, as systemd does; its exit code.
     fn terminate(mut self) -> Option<i32> {
         // SAFETY: the number is that of a child that has not been waited for.
-        assert_eq!(
-            unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) },
-            0
-        );
+        let sent = unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
+        assert_eq!(sent, 0);
         until("the service ends", || self.0.try_wait().unwrap().is_some());
         self.0.wait().unwrap().code()
     }
