@@ -1,7 +1,7 @@
 //! A seccomp filter that traps every system call of one thread.
 //!
 //! The filter lets nothing through but the return from a signal handler and system calls made at one address:
-//! that of the [`gate`]. Everything else raises SIGSYS; the handler notes the number and makes the call through the
+//! that of the `gate`. Everything else raises SIGSYS; the handler notes the number and makes the call through the
 //! gate, so that the thread goes on and can be joined. What is noted while the trap is armed is what the thread did.
 //!
 //! x86-64 Linux only; elsewhere [`arm_thread`] says that it cannot.
