@@ -272,8 +272,13 @@ impl Server {
         }
     }
 
+    /// Takes a few clients and hears each at once: a flood of connections can neither keep this thread from the
+    /// kill file nor push out a client that has spoken.
     fn accept(&mut self) {
-        loop {
+        for _ in 0..CONNECTIONS_MAX {
+            if self.connections.len() == CONNECTIONS_MAX {
+                self.read();
+            }
             match self.listener.accept() {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -597,7 +602,7 @@ pub fn run_client(request: Request, target: &SocketArgs) -> u8 {
     let socket = match find_socket(target) {
         Ok(socket) => socket,
         Err(problem) => {
-            eprintln!("overmind: {problem}");
+            errln!("overmind: {problem}");
             return exit::BAD_INPUT;
         }
     };
@@ -608,12 +613,12 @@ pub fn run_client(request: Request, target: &SocketArgs) -> u8 {
         }
         Err(error) => {
             if target.json {
-                println!("{}", json!({ "ok": false, "error": error.to_string() }));
+                outln!("{}", json!({ "ok": false, "error": error.to_string() }));
             } else {
-                eprintln!("overmind: {error}");
+                errln!("overmind: {error}");
             }
             if request == Request::Kill {
-                eprintln!(
+                errln!(
                     "overmind: nothing was killed; create the kill file ([admin] kill_file) or stop the service"
                 );
             }
@@ -633,10 +638,10 @@ fn exit_code(request: Request, value: &Value) -> u8 {
 
 fn print_answer(value: &Value, as_json: bool) {
     if as_json {
-        println!("{value}");
+        outln!("{value}");
         return;
     }
-    print!("{}", in_words(value));
+    out!("{}", in_words(value));
 }
 
 /// One `name: value` line per member, nested names joined by dots.

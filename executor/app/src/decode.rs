@@ -35,7 +35,7 @@ pub enum DecodeError {
     Output(#[from] io::Error),
 }
 
-/// Decodes `capture` to its end and prints its lines to `out`, the summary last.
+/// Decodes `capture` to its end and prints its lines to `out`, the summary last; what was in the file.
 ///
 /// # Errors
 /// [`DecodeError`] when the capture cannot be read or `out` refuses.
@@ -43,7 +43,7 @@ pub fn decode(
     mut capture: PcapReader<impl Read>,
     options: &DecodeOptions,
     out: impl Write,
-) -> Result<(), DecodeError> {
+) -> Result<PcapCounters, DecodeError> {
     let mut resolver = Resolver::new(&options.plan);
     let mut lines = Lines {
         out,
@@ -65,7 +65,10 @@ pub fn decode(
     }
     lines.summary(resolver.counters(), capture.counters());
     lines.out.flush()?;
-    lines.failure.map_or(Ok(()), |failure| Err(failure.into()))
+    match lines.failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(*capture.counters()),
+    }
 }
 
 /// Prints what a resolver tells. Every value is a number, a bool or text of a fixed alphabet, so nothing needs

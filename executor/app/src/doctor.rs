@@ -86,9 +86,9 @@ struct Facts {
 pub fn run(args: &DoctorArgs) -> u8 {
     let report = examine(args.config.as_deref());
     if args.json {
-        println!("{}", serde_json::json!(report));
+        outln!("{}", serde_json::json!(report));
     } else {
-        print!("{}", report.in_words());
+        out!("{}", report.in_words());
     }
     if report.worst == Level::Fail {
         exit::FAILED

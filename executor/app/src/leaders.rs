@@ -1,13 +1,17 @@
 //! The leader schedule that an operator hands over as a file.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use shred_resolve::{Leader, Leaders};
 use shred_wire::Slot;
 
 /// Slots between the first and the last that a file may name: some nine epochs of 432,000.
 const SPAN_MAX: u64 = 4_000_000;
+/// Longest file: the span with some 60 bytes a slot.
+const FILE_LEN_MAX: u64 = 256 << 20;
 /// The slot is in the span, and unnamed.
 const UNNAMED: u16 = u16::MAX;
 
@@ -48,7 +52,7 @@ impl LeaderSchedule {
     /// [`LeadersError`] when the file cannot be read or says something else.
     pub fn load(path: &Path) -> Result<Self, LeadersError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| LeadersError::Read {
+        let text = read(path).map_err(|source| LeadersError::Read {
             path: shown.clone(),
             source,
         })?;
@@ -63,22 +67,27 @@ impl LeaderSchedule {
     /// # Errors
     /// A sentence that says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let named: BTreeMap<String, String> =
-            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let Named(named) = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut slots = Vec::with_capacity(named.len());
         for (slot, identity) in named {
             let number: u64 = slot
                 .parse()
-                .map_err(|_| format!("{slot:?} is not a slot"))?;
+                .map_err(|_| format!("{:?} is not a slot", short(&slot)))?;
             let mut key = [0; 32];
             match bs58::decode(&identity).onto(&mut key) {
                 Ok(32) => slots.push((Slot(number), key)),
                 _ => {
+                    let identity = short(&identity);
                     return Err(format!(
-                        "slot {slot}: {identity:?} is not a base58 key of 32 bytes"
+                        "slot {number}: {identity:?} is not a base58 key of 32 bytes"
                     ));
                 }
             }
+        }
+        slots.sort_unstable();
+        let twice = |pair: &&[(Slot, [u8; 32])]| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1;
+        if let Some(pair) = slots.windows(2).find(twice) {
+            return Err(format!("slot {} has two leaders", pair[0].0.0));
         }
         Self::from_slots(&slots)
     }
@@ -129,6 +138,56 @@ impl Leaders for LeaderSchedule {
     }
 }
 
+/// Reads a file that may be anything, up to a bound.
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let len = std::fs::File::open(path)?
+        .take(FILE_LEN_MAX)
+        .read_to_string(&mut text)?;
+    if len as u64 == FILE_LEN_MAX {
+        let reason = format!("{FILE_LEN_MAX} bytes or more");
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            reason,
+        ));
+    }
+    Ok(text)
+}
+
+/// The beginning of what was written, for a message.
+fn short(text: &str) -> &str {
+    text.char_indices()
+        .nth(60)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// The pairs of a JSON object as they stand, repeated names included.
+struct Named(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Named;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a map of slots to identities")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Named(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
 /// A schedule, or the operator's word that there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaderSource {
@@ -173,6 +232,10 @@ mod tests {
             ("[]", "map"),
             (r#"{"x":"11111111111111111111111111111112"}"#, "not a slot"),
             (r#"{"1":"abc"}"#, "base58"),
+            (
+                r#"{"1":"11111111111111111111111111111112","01":"11111111111111111111111111111113"}"#,
+                "two leaders",
+            ),
             (
                 r#"{"1":"11111111111111111111111111111112","99999999999":"11111111111111111111111111111112"}"#,
                 "span",

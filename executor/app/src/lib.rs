@@ -1,5 +1,8 @@
 //! The OVERMIND executor: configuration, topology, commands.
 
+#[macro_use]
+mod output;
+
 pub mod admin;
 pub mod cli;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! The `overmind` binary.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("overmind: {failure}");
+            let _ = writeln!(std::io::stderr(), "overmind: {failure}");
             ExitCode::from(failure.code().max(exit::FAILED))
         }
     }

@@ -20,7 +20,7 @@ pub fn run(args: &CaptureArgs) -> Result<u8, Failure> {
     for ((number, source), tap) in (0..).zip(&plan.ingest.sources).zip(taps) {
         let (frames, core, _) = frame_ring(&plan.ingest.arena)?;
         let (opened, facts) = UdpSource::open(&source.udp, SourceId(number), frames, Some(tap))?;
-        eprintln!("recording {} on {}", source.name, facts.local);
+        errln!("recording {} on {}", source.name, facts.local);
         sources.push((opened, core));
     }
     let length = args
@@ -45,13 +45,13 @@ pub fn run(args: &CaptureArgs) -> Result<u8, Failure> {
     }
     let report = capture.stop()?;
     if args.json {
-        println!(
+        outln!(
             "{}",
             json!({"datagrams_written": report.datagram_written, "bytes_written": report.byte_written,
                    "datagrams_dropped": report.datagram_dropped, "datagrams_oversize": report.datagram_oversize})
         );
     } else {
-        println!(
+        outln!(
             "{} datagrams, {} bytes in {}; {} dropped, {} too long",
             report.datagram_written,
             report.byte_written,

@@ -12,13 +12,13 @@ use crate::config::{Config, Host};
 /// [`Failure`] lists what does not fit, each with its fix.
 pub fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     match &args.action {
-        ConfigAction::Example => print!("{}", Config::example()),
+        ConfigAction::Example => out!("{}", Config::example()),
         ConfigAction::Show(file) => {
             let config = Config::load(&file.config)?;
             if file.json {
-                println!("{}", json!(config));
+                outln!("{}", json!(config));
             } else {
-                print!("{}", config.to_toml());
+                out!("{}", config.to_toml());
             }
         }
         ConfigAction::Check(file) => {
@@ -33,9 +33,9 @@ pub fn run(args: &ConfigArgs) -> Result<u8, Failure> {
                 return Err(Failure::Input(missing.join("\n")));
             }
             if file.json {
-                println!("{}", json!({"usable": true, "mode": plan.mode}));
+                outln!("{}", json!({"usable": true, "mode": plan.mode}));
             } else {
-                println!(
+                outln!(
                     "{} is usable: {} mode",
                     file.config.display(),
                     plan.mode.as_str()

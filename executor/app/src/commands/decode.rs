@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 
 use shred_resolve::{Plan, Policy};
 use shred_source::PcapReader;
+use shred_source::pcap::PcapReject;
 
 use crate::cli::{DecodeArgs, exit};
 use crate::commands::Failure;
@@ -44,6 +45,17 @@ pub fn run(args: &DecodeArgs) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         Err(DecodeError::Capture(error)) => Err(named(&error)),
-        outcome => Ok(outcome.map(|()| exit::OK)?),
+        Err(error) => Err(error.into()),
+        Ok(counters) => {
+            if counters.refused(PcapReject::FileCut) + counters.refused(PcapReject::RecordTooLong)
+                > 0
+            {
+                errln!(
+                    "{}: damaged or cut short; it was read up to there",
+                    args.file.display()
+                );
+            }
+            Ok(exit::OK)
+        }
     }
 }

@@ -101,12 +101,12 @@ pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
     })?;
     let verdict = report.verdict();
     if args.json {
-        println!("{}", report.json());
+        outln!("{}", report.json());
     } else {
         report.print();
     }
     if let Err(reason) = &verdict {
-        eprintln!("\nThe demo missed its goal: {reason}");
+        errln!("\nThe demo missed its goal: {reason}");
     }
     Ok(if verdict.is_ok() {
         exit::OK
@@ -207,7 +207,7 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         if let Some(path) = &args.pcap {
             write_leaders(path, &leaders)?;
             if report.datagram_dropped > 0 {
-                eprintln!(
+                errln!(
                     "{}: {} datagrams are missing, the disk was slow",
                     path.display(),
                     report.datagram_dropped
@@ -282,7 +282,7 @@ fn write_leaders(capture: &Path, leaders: &BTreeMap<u64, [u8; 32]>) -> Result<()
         &path,
         serde_json::to_string_pretty(&named).unwrap_or_default(),
     )?;
-    eprintln!("captured to {} with {}", capture.display(), path.display());
+    errln!("captured to {} with {}", capture.display(), path.display());
     Ok(())
 }
 
@@ -307,12 +307,12 @@ fn watch(args: &DemoArgs, pipeline: &Pipeline, shared: &BridgeShared, block_engi
         }
     }
     if live {
-        eprintln!();
+        errln!();
     }
 }
 
 fn progress(elapsed: Duration, length: Duration, published: &Published, engine: &CounterSnapshot) {
-    eprint!(
+    err!(
         "\r{:>3}/{} s  slot {}  shreds {}  transactions {}  recovered {}  bundles {}  landed {}  outbid {}   ",
         elapsed.as_secs(),
         length.as_secs(),
@@ -383,7 +383,7 @@ impl Room {
 
     /// Tells how to talk to the demo from a second terminal.
     fn announce(&self) {
-        eprintln!(
+        errln!(
             "The market runs. From a second terminal:\n  \
              cargo run --release -p brain-bridge --bin signal-inject -- --endpoint {} --key {} --producer {PRODUCER} \
              --next-launch --side buy --family launch --notional-sol 0.05 --ttl-ms 5000\n  \
@@ -510,80 +510,83 @@ impl Report {
             &self.outcome.decided,
             &self.block_engine,
         );
-        println!(
-            "\nLatency, nanoseconds              n        p50        p99      p99.9        max"
-        );
+        outln!("\nLatency, nanoseconds              n        p50        p99      p99.9        max");
         for (name, meaning, histogram) in self.outcome.rungs.all() {
             let [p50, p99, p99_9, max] = quantiles(histogram);
-            println!(
+            outln!(
                 "{name}  {:>31} {p50:>10} {p99:>10} {p99_9:>10} {max:>10}  {meaning}",
                 histogram.len()
             );
         }
-        println!(
+        outln!(
             "\nSeen       {} datagrams ({} sent, {} lost on the way on purpose, {} dropped by the kernel)",
             resolved.datagram,
             self.market.datagrams_sent,
             self.market.datagrams_lost,
             self.kernel_dropped
         );
-        println!(
+        outln!(
             "           {} shreds used, {} transactions, {} blocks of {} slots",
             resolved.shred_accepted,
             resolved.transaction,
             resolved.block_completed,
             self.market.slots
         );
-        println!(
+        outln!(
             "Recovered  {} shreds in {} FEC sets",
-            resolved.shred_recovered, resolved.set_recovered
+            resolved.shred_recovered,
+            resolved.set_recovered
         );
-        println!("Not used   {}", listed(rejected(resolved)));
-        println!(
+        outln!("Not used   {}", listed(rejected(resolved)));
+        outln!(
             "Decided    {} launches and {} trades decoded, {} intents",
-            decided.launch_decoded, decided.trade_decoded, decided.intent_made
+            decided.launch_decoded,
+            decided.trade_decoded,
+            decided.intent_made
         );
-        println!(
+        outln!(
             "Refused    {}",
             listed(self.outcome.refused.iter().copied())
         );
-        println!(
+        outln!(
             "Bundles    {} signed and handed over, {} taken by the block engine, {} refused by it",
             decided.bundle_handed,
             engine.received - engine.refused_total(),
             engine.refused_total()
         );
-        println!(
+        outln!(
             "Landed     {} in blocks; {} seen back in our own stream ({} entries, {} exits)",
             engine.landed,
             self.seen_back(),
             decided.entry_included,
             decided.exit_included
         );
-        println!(
+        outln!(
             "Reasons    {} handed over; {} seen back",
             listed(reasons(&decided.bundle_handed_for)),
             listed(reasons(&decided.included_for))
         );
-        println!(
+        outln!(
             "Lost       {} outbid in the auction, {} failed in simulation, {} lost on the way to the leader",
             engine.outbid,
             engine.simulation_failed,
             engine.lost + engine.failed_at_leader
         );
-        println!(
+        outln!(
             "Expired    {} waiting for a leader that takes bundles ({} of them without a word); {} exits not seen \
                   in time",
             engine.expired + engine.expired_silently,
             engine.expired_silently,
             decided.exit_lapsed
         );
-        println!(
+        outln!(
             "Signals    {} accepted, {} armed, {} fired",
-            self.signals, decided.signal_armed, decided.signal_fired
+            self.signals,
+            decided.signal_armed,
+            decided.signal_fired
         );
         let trades = &self.outcome.trades;
-        println!(
+        outln!(
             "Model      paid {} SOL, received {} SOL, {} positions open. The model's figures: they show that the \
                   plumbing works,\n           not that anybody would profit.",
             sol(trades.paid),
@@ -595,7 +598,7 @@ impl Report {
             .plant
             .map(|plant| format!(" --plant {}", plant_name(plant)))
             .unwrap_or_default();
-        println!(
+        outln!(
             "\nSeed {}: overmind demo --seconds {} --seed {} --slot-ms {} --loss-bps {}{plant}",
             self.args.seed,
             self.args.seconds,

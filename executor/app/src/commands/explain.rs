@@ -69,7 +69,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
             .filter(|name| shares_word(name, code))
             .take(6)
             .collect();
-        eprintln!(
+        errln!(
             "no such code: {code}; near it: {}",
             if near.is_empty() {
                 "none".to_owned()
@@ -81,9 +81,9 @@ pub fn run(args: &ExplainArgs) -> u8 {
     }
     for (name, text) in wanted {
         if args.json {
-            println!("{}", json!({"code": name, "text": text}));
+            outln!("{}", json!({"code": name, "text": text}));
         } else {
-            println!("{name}\n    {text}");
+            outln!("{name}\n    {text}");
         }
     }
     exit::OK

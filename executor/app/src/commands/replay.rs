@@ -30,7 +30,7 @@ const SEED: u64 = 1;
 pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
     let outcome = replay(args)?;
     if args.json {
-        println!("{}", object(&outcome));
+        outln!("{}", object(&outcome));
     } else {
         print(&outcome);
     }
@@ -142,23 +142,27 @@ fn print(outcome: &CoreOutcome) {
         &outcome.decided,
         intents_refused(outcome),
     );
-    println!(
+    outln!(
         "datagrams     {} ({} used)",
-        resolved.datagram, resolved.shred_accepted
+        resolved.datagram,
+        resolved.shred_accepted
     );
-    println!(
+    outln!(
         "transactions  {} in {} blocks",
-        resolved.transaction, resolved.block_completed
+        resolved.transaction,
+        resolved.block_completed
     );
-    println!(
+    outln!(
         "market        {} launches, {} trades",
-        decided.launch_decoded, decided.trade_decoded
+        decided.launch_decoded,
+        decided.trade_decoded
     );
-    println!(
+    outln!(
         "intents       {} made, {refused} refused, {} bundles signed",
-        decided.intent_made, decided.bundle_handed
+        decided.intent_made,
+        decided.bundle_handed
     );
-    println!("state hash    {:016x}", outcome.state_hash);
+    outln!("state hash    {:016x}", outcome.state_hash);
 }
 
 /// Takes every bundle and sends none: a replay's market has already happened.

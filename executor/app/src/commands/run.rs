@@ -87,7 +87,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     for (number, source) in (0..).zip(&plan.ingest.sources) {
         let frames = prepared.take_frames().expect("frames for every source");
         let (opened, facts) = UdpSource::open(&source.udp, SourceId(number), frames, None)?;
-        eprintln!("source {} listens on {}", source.name, facts.local);
+        errln!("source {} listens on {}", source.name, facts.local);
         addresses.push(facts.local);
         sources.push(Box::new(opened));
     }
@@ -113,7 +113,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         ),
         None => None,
     };
-    eprintln!(
+    errln!(
         "paper mode; overmind status --socket {}",
         plan.admin.socket.display()
     );
@@ -123,7 +123,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         market.join();
     }
     let (outcome, submitted) = pipeline.stop()?;
-    eprintln!(
+    errln!(
         "stopped: {} datagrams, {} transactions, {} intents, {} bundles recorded or sent",
         outcome.resolved.datagram,
         outcome.resolved.transaction,
@@ -210,7 +210,7 @@ fn lane(plan: &Plan, state_dir: &Path) -> Result<Box<dyn Lane>, Failure> {
             let path = state_dir.join(PAPER_FILE);
             let lane = PaperLane::open(&path)
                 .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
-            eprintln!("bundles are recorded in {}", path.display());
+            errln!("bundles are recorded in {}", path.display());
             Ok(Box::new(lane))
         }
         SubmitPlan::BlockEngine(engine) => Ok(Box::new(BlockEngineLane::start(
@@ -255,6 +255,6 @@ pub fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
     if wanted == LockMemory::Require {
         return Err(Failure::Input(format!("threads.lock_memory: {advice}")));
     }
-    eprintln!("{advice}");
+    errln!("{advice}");
     Ok(())
 }

@@ -175,6 +175,7 @@ impl Config {
             capture: self.plan_capture(&mut check),
         };
         self.check_across(&mut check);
+        plan.check_paths(&mut check);
         if check.errors.is_empty() {
             Ok(plan)
         } else {
@@ -352,6 +353,34 @@ impl Config {
 }
 
 impl Plan {
+    /// Two things at one path would take it from each other.
+    fn check_paths(&self, check: &mut Check) {
+        let Some(bridge) = &self.bridge else { return };
+        let socket = Path::new(bridge.endpoint.trim_start_matches("ipc://"));
+        for (field, path) in [
+            ("admin.socket", &self.admin.socket),
+            ("admin.kill_file", &self.admin.kill_file),
+            ("bridge.epoch_file", &bridge.epoch_file),
+        ] {
+            if path == socket {
+                let fix = "use two paths".to_owned();
+                check.refuse(
+                    field,
+                    quoted(path.display()),
+                    "this is bridge.endpoint's socket",
+                    fix,
+                );
+            }
+        }
+        for producer in &bridge.producers {
+            if producer.key_file == bridge.epoch_file {
+                let fix = "use two paths".to_owned();
+                let value = quoted(bridge.epoch_file.display());
+                check.refuse("bridge.epoch_file", value, "this is a producer's key", fix);
+            }
+        }
+    }
+
     /// Files the plan names that must exist before start, each with the key that names it.
     pub fn files_needed(&self) -> Vec<(String, PathBuf)> {
         let leaders = self

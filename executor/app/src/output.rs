@@ -1,0 +1,33 @@
+//! Printing that survives a reader who has gone: a closed pipe or a full disk ends no executor.
+
+/// As `println!`, and what cannot be written is dropped.
+macro_rules! outln {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
+
+/// As `print!`, and what cannot be written is dropped.
+macro_rules! out {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($part)*);
+    }};
+}
+
+/// As `eprintln!`, and what cannot be written is dropped.
+macro_rules! errln {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($part)*);
+    }};
+}
+
+/// As `eprint!`, and what cannot be written is dropped.
+macro_rules! err {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stderr(), $($part)*);
+    }};
+}
