@@ -56,6 +56,8 @@ pub fn calls() -> HeapCalls {
 /// Tries whether this process counts: one allocation and its free, on a thread of its own.
 #[must_use]
 pub fn is_counting() -> bool {
+    // An earlier run may have left the counting lowered.
+    let counting = COUNTING.swap(true, Relaxed);
     let before = calls();
     let tried = std::thread::spawn(|| {
         watch();
@@ -63,6 +65,7 @@ pub fn is_counting() -> bool {
         unwatch();
     });
     let after = tried.join().map(|()| calls()).unwrap_or_default();
+    COUNTING.store(counting, Relaxed);
     (after.allocations, after.frees) == (before.allocations + 1, before.frees + 1)
 }
 
