@@ -20,6 +20,7 @@ use overmind::config::LockMemory;
 use overmind::core_stage::Time;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
+use overmind::published::Published;
 use overmind::stage::{Idle, Seat};
 use risk::{Control, Mode};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -41,8 +42,10 @@ const PARCEL_LEN: usize = 1_280;
 const PARCELS: usize = 4_096;
 /// Slots whose leaders are named; a bulk slot is some hundred datagrams at least.
 const SLOTS: u64 = 100_000;
-/// Datagrams in the socket's buffer at once.
-const IN_SOCKET: u64 = 512;
+/// Datagrams in the socket's buffer at once: what the smallest default of the kernel has room for.
+const IN_SOCKET: u64 = 64;
+/// Datagrams sent and not yet taken by the core; fewer than there are frames, so that none is dropped.
+const IN_FLIGHT: u64 = 4_096;
 /// Slots in which a bundle may land.
 const LANDING_SLOTS: u64 = 40;
 /// What the wallet starts with.
@@ -201,7 +204,7 @@ pub fn drive(drive: &Drive) -> Result<Findings, String> {
     exchange.airdrop(&wallet, WALLET_LAMPORTS);
     let (rx, core) = (Arc::new(Frozen::default()), Arc::new(Frozen::default()));
     let frames = prepared.take_frames().ok_or("one source was planned")?;
-    let (source, outlet) = connect(drive.way, frames)?;
+    let (source, outlet) = connect(drive.way, frames, prepared.published())?;
     let source = Watched {
         source,
         frozen: Arc::clone(&rx),
@@ -372,7 +375,11 @@ fn send(
 type Source = Box<dyn DatagramSource + Send>;
 
 /// Both ends of a way.
-fn connect(way: Way, frames: RxFrames) -> Result<(Source, Outlet), String> {
+fn connect(
+    way: Way,
+    frames: RxFrames,
+    published: Arc<Published>,
+) -> Result<(Source, Outlet), String> {
     match way {
         Way::Ring => {
             let (parcels, arriving) = RingBuffer::new(PARCELS);
@@ -399,7 +406,9 @@ fn connect(way: Way, frames: RxFrames) -> Result<(Source, Outlet), String> {
                 Outlet::Udp {
                     socket,
                     received,
+                    published,
                     sent: 0,
+                    taken: 0,
                 },
             ))
         }
@@ -412,7 +421,10 @@ enum Outlet {
     Udp {
         socket: UdpSocket,
         received: Arc<SourceCounters>,
+        published: Arc<Published>,
         sent: u64,
+        /// By the core, when it was last asked.
+        taken: u64,
     },
 }
 
@@ -438,11 +450,20 @@ impl Outlet {
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn is_full(&mut self) -> bool {
         match self {
             Self::Ring(parcels) => parcels.is_full(),
-            Self::Udp { received, sent, .. } => {
-                sent - received.datagram_received.get() >= IN_SOCKET
+            Self::Udp {
+                received,
+                published,
+                sent,
+                taken,
+                ..
+            } => {
+                if *sent - *taken >= IN_FLIGHT {
+                    *taken = published.get("datagram");
+                }
+                *sent - *taken >= IN_FLIGHT || *sent - received.datagram_received.get() >= IN_SOCKET
             }
         }
     }

@@ -173,8 +173,8 @@ pub struct RunArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
-  overmind replay demo.pcap
-  overmind replay a.pcap b.pcap --as-fast-as-possible --json
+  overmind replay demo.pcap --leaders demo.leaders.json
+  overmind replay a.pcap b.pcap --unverified --as-fast-as-possible --json
 Exit codes:
   0  every file was read to its end
   2  a file or the configuration cannot be used")]
@@ -185,7 +185,7 @@ pub struct ReplayArgs {
     /// Configuration of strategy, risk and bundle; the built-in defaults otherwise.
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
-    /// Leaders: `{"<slot>":"<base58 identity>"}`. Without it nothing is verified.
+    /// Leaders: `{"<slot>":"<base58 identity>"}`. Wanted unless `--unverified` is said.
     #[arg(long, value_name = "F.json")]
     pub leaders: Option<PathBuf>,
     /// Emit transactions before their set is authenticated, marked unverified.
@@ -397,7 +397,7 @@ pub struct ConfigFileArgs {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
 Examples:
-  overmind explain risk.trade_notional
+  overmind explain risk.per_trade_notional
   overmind explain                       every code
 Exit codes:
   0  explained

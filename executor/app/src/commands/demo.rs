@@ -223,6 +223,11 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         block_engine: engine_counters,
         kernel_dropped: tally.tally().kernel_dropped,
         signals: shared.stats.signal_accepted.load(Relaxed),
+        signals_refused: shared
+            .stats
+            .refusals()
+            .map(|(reason, count)| (reason.name(), count))
+            .collect(),
     })
 }
 
@@ -417,6 +422,8 @@ pub struct Report {
     pub kernel_dropped: u64,
     /// Signals that the bridge took.
     pub signals: u64,
+    /// Signals that it refused, by reason.
+    pub signals_refused: Vec<(&'static str, u64)>,
 }
 
 impl Report {
@@ -546,7 +553,12 @@ impl Report {
         );
         outln!(
             "Refused    {}",
-            listed(self.outcome.refused.iter().copied())
+            listed(self.outcome.refused.iter().copied().chain([
+                ("no_blockhash_yet", decided.blockhash_missing),
+                ("inflight_full", decided.inflight_full),
+                ("not_buildable", decided.build_rejected.iter().sum()),
+                ("ring_full", decided.bundle_refused),
+            ]))
         );
         outln!(
             "Bundles    {} signed and handed over, {} taken by the block engine, {} refused by it",
@@ -580,10 +592,11 @@ impl Report {
             decided.exit_lapsed
         );
         outln!(
-            "Signals    {} accepted, {} armed, {} fired",
+            "Signals    {} accepted, {} armed, {} fired; refused: {}",
             self.signals,
             decided.signal_armed,
-            decided.signal_fired
+            decided.signal_fired,
+            listed(self.signals_refused.iter().copied())
         );
         let trades = &self.outcome.trades;
         outln!(
@@ -598,6 +611,9 @@ impl Report {
             .plant
             .map(|plant| format!(" --plant {}", plant_name(plant)))
             .unwrap_or_default();
+        if self.args.plant.is_some() && engine.landed == 0 {
+            outln!("Planted    every bundle carried the fault, and none landed");
+        }
         outln!(
             "\nSeed {}: overmind demo --seconds {} --seed {} --slot-ms {} --loss-bps {}{plant}",
             self.args.seed,

@@ -41,13 +41,13 @@ const INTENTS: [&str; Refusal::COUNT] = [
     "its tip exceeds risk.tip_max_lamports",
     "it exceeds risk.trade_notional_max_lamports",
     "with it, all open entries would exceed risk.open_notional_max_lamports",
-    "as many positions are open or being opened as strategy.max_open_positions allows",
+    "as many positions are open or being opened as risk.open_positions_max allows",
     "the coin is held or being bought already",
     "there is no position to leave",
     "the position is being left already",
     "it would sell more than is held",
-    "more entries in risk.window_ms than risk.trades_per_window_max",
-    "more exits within the window than are allowed; a loop gone wrong",
+    "more entries in risk.window_ms than risk.entries_per_window_max",
+    "more exits in risk.window_ms than risk.exits_per_window_max; a loop gone wrong",
 ];
 
 /// Prints one code or all; the exit code.

@@ -999,7 +999,7 @@ impl BridgeConfig {
     }
 
     fn check_endpoint(&self, host: &Host, check: &mut Check) -> String {
-        let default = || format!("ipc://{}", host.runtime_dir.join("bridge.ipc").display());
+        let default = || format!("ipc://{}", host.runtime_dir.join("signal.ipc").display());
         let endpoint = self.endpoint.clone().unwrap_or_else(default);
         let path = endpoint.strip_prefix("ipc://").unwrap_or_default();
         if !path.starts_with('/') {

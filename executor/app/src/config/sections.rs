@@ -457,7 +457,7 @@ pub enum Lane {
 pub struct BridgeConfig {
     /// Whether the bridge thread runs.
     pub enabled: bool,
-    /// ZeroMQ endpoint, `ipc://` only; `bridge.ipc` in the runtime directory when absent.
+    /// ZeroMQ endpoint, `ipc://` only; `signal.ipc` in the runtime directory when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// File that keeps the session epoch; `bridge.epoch` in the state directory when absent.

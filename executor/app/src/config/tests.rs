@@ -101,7 +101,7 @@ fn full() -> Config {
     config.submit.lane = Lane::BlockEngine;
     config.submit.endpoint = Some("http://127.0.0.1:20100".to_owned());
     config.bridge.enabled = true;
-    config.bridge.endpoint = Some("ipc:///run/overmind/bridge.ipc".to_owned());
+    config.bridge.endpoint = Some("ipc:///run/overmind/signal.ipc".to_owned());
     config.bridge.epoch_file = Some(PathBuf::from("/var/lib/overmind/bridge.epoch"));
     config.bridge.producers = vec![ProducerConfig {
         id: 1,
@@ -421,7 +421,7 @@ fn bridge_endpoints_and_keys_are_local_files() {
         )
     };
     let bridge = plan(&producer("/k")).unwrap().bridge.unwrap();
-    assert_eq!(bridge.endpoint, "ipc:///run/overmind/bridge.ipc");
+    assert_eq!(bridge.endpoint, "ipc:///run/overmind/signal.ipc");
     assert_eq!(
         bridge.epoch_file,
         Path::new("/var/lib/overmind/bridge.epoch")
