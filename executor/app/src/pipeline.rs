@@ -312,7 +312,17 @@ impl Pipeline {
     /// True when every source has said that nothing more will come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.load(Ordering::Acquire) || self.has_died()
+    }
+
+    /// True when a thread has ended without being told to; [`Pipeline::stop`] says which.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        let hot = match &self.hot {
+            Hot::Split { rx, core } => rx.iter().any(Runner::is_finished) || core.is_finished(),
+            Hot::Fused(fused) => fused.is_finished(),
+        };
+        hot || self.submit.is_finished()
     }
 
     /// Counters that the core publishes.

@@ -109,6 +109,12 @@ impl<S: Stage + 'static> Runner<S> {
         })
     }
 
+    /// Whether the thread has ended: before it was told to, that is a panic.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits for the thread, which has been told to stop, and takes its stage back.
     ///
     /// # Errors

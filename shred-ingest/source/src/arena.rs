@@ -393,12 +393,17 @@ impl CoreFrames {
             // its number goes back below; a panic in `handle` leaves the descriptor in the ring.
             handle(descriptor, unsafe { region.bytes(descriptor) });
         }
-        let frames = older.iter().chain(newer).map(|descriptor| descriptor.frame);
-        give_back
-            .write_chunk_uninit(count)
-            .expect("the twin ring has a cell for every frame")
-            .fill_from_iter(frames);
+        let mut returned = give_back
+            .write_chunk(count)
+            .expect("the twin ring has a cell for every frame");
+        let (first, second) = returned.as_mut_slices();
+        let cells = first.iter_mut().chain(second);
+        for (cell, descriptor) in cells.zip(older.iter().chain(newer)) {
+            *cell = descriptor.frame;
+        }
+        // The descriptors' cells first: whoever gets a frame back may publish it at once, and finds a cell for it.
         chunk.commit_all();
+        returned.commit_all();
         count
     }
 
@@ -609,6 +614,30 @@ mod tests {
         let mut bytes = ordinal.to_le_bytes().to_vec();
         bytes.extend((8..len).map(|at| (ordinal as u8).wrapping_mul(31).wrapping_add(at as u8)));
         bytes
+    }
+
+    #[test]
+    fn a_frame_that_comes_back_finds_a_cell() {
+        const DATAGRAMS: u64 = 2_000_000;
+        let (mut rx, mut core, _) = frame_ring(&tiny(2)).unwrap();
+        let receiving = std::thread::spawn(move || {
+            let mut ordinal = 0;
+            while ordinal < DATAGRAMS {
+                match rx.reserve() {
+                    Some(frame) => {
+                        frame.publish(about(ordinal, 8));
+                        ordinal += 1;
+                    }
+                    None => std::thread::yield_now(),
+                }
+            }
+        });
+        while !core.is_ended() {
+            if core.drain(RX_BURST, |_, _| {}) == 0 {
+                std::thread::yield_now();
+            }
+        }
+        receiving.join().unwrap();
     }
 
     #[test]

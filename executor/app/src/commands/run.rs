@@ -22,7 +22,7 @@ use crate::config::{self, Config, Host, LockMemory, Plan, SubmitPlan};
 use crate::core_stage::Time;
 use crate::leaders::{LeaderSchedule, LeaderSource};
 use crate::notify::Notifier;
-use crate::pipeline::{Layout, PipelinePlan, Prepared};
+use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::Published;
 
 /// File that paper mode records its bundles in, in the state directory.
@@ -117,7 +117,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         "paper mode; overmind status --socket {}",
         plan.admin.socket.display()
     );
-    serve(&shared, &published)?;
+    serve(&shared, &published, &pipeline)?;
     if let Some(market) = market {
         market.stop();
         market.join();
@@ -136,7 +136,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
 /// Feeds the bridge and the service manager's watchdog until the end is asked for.
 ///
 /// The watchdog is fed only while the core turns: a wedged core is restarted.
-fn serve(shared: &BridgeShared, published: &Published) -> Result<(), Failure> {
+fn serve(shared: &BridgeShared, published: &Published, pipeline: &Pipeline) -> Result<(), Failure> {
     let notifier = Notifier::from_env()?;
     if let Some(notifier) = &notifier {
         notifier.ready("paper mode")?;
@@ -146,7 +146,7 @@ fn serve(shared: &BridgeShared, published: &Published) -> Result<(), Failure> {
         .and_then(Notifier::watchdog_interval)
         .map(|interval| interval / 3);
     let (mut alive_at, mut turn) = (Instant::now(), 0);
-    while !interrupted() {
+    while !interrupted() && !pipeline.has_died() {
         std::thread::sleep(Duration::from_millis(20));
         shared
             .current_slot
