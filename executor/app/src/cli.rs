@@ -425,7 +425,7 @@ pub enum Plant {
 /// Whether the stages share a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ThreadsArg {
-    /// Receive, core and submit run in one thread.
+    /// Sources and core share one thread; submit has its own.
     Fused,
     /// Receive, core and submit own a thread each.
     Split,

@@ -179,7 +179,7 @@ pub enum Layout {
     /// By the number of CPUs.
     #[default]
     Auto,
-    /// All hot stages in one thread.
+    /// Sources and core in one thread; submit has its own.
     Fused,
     /// One thread per stage.
     Split,
