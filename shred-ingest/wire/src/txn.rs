@@ -25,6 +25,7 @@
 //! `src/ballet/txn/fd_txn_parse.c`, SIMD-0296 and SIMD-0385; read 2026-11-21.
 #![deny(clippy::indexing_slicing)]
 
+mod check;
 mod reject;
 mod scan;
 mod view;

@@ -1,10 +1,12 @@
 //! Finding the end of a transaction while its bytes arrive.
 
+use super::check;
 use super::{
     BLOCKHASH_LEN, KEY_LEN, LEGACY_AND_V0_LEN_MAX, SIGNATURE_COUNT_MAX, SIGNATURE_LEN, TxnReject,
     V0_PREFIX, V1_LEN_MAX, V1_PREFIX,
 };
 use crate::short_u16::{self, Decoded};
+use core::num::NonZero;
 
 /// Format of a transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,16 +36,18 @@ pub enum ScanStep {
 ///
 /// Made fresh (`Default`) for each transaction, shown its bytes as they arrive, and done once it says so. It
 /// keeps its place, so all calls together cost what one call with all the bytes costs, however small the
-/// pieces: between two calls it looks again at no more than the few bytes of the list lengths that a piece
-/// cut short. On its way it notes what [`TxnView::from_scan`](super::TxnView::from_scan) asks, which then has no
-/// walk to make.
+/// pieces: between two calls it looks again at no more than the header, or the few bytes of the list lengths,
+/// that a piece cut short. On its way it notes what [`TxnView::from_scan`](super::TxnView::from_scan) asks, which then
+/// has no walk to make.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TxnScan {
     stage: Stage,
-    /// First byte of what the stage reads. May lie beyond the bytes shown: what is skipped is not awaited.
-    cursor: usize,
     /// Instructions or lookups still to walk.
-    left: usize,
+    left: u16,
+    /// First byte of what the stage reads. May lie beyond the bytes shown: what is skipped is not awaited.
+    cursor: u16,
+    /// Why no view can be had, as far as is known.
+    flaw: Option<TxnReject>,
     layout: Layout,
 }
 
@@ -51,58 +55,54 @@ pub struct TxnScan {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
-    First,
-    MessageHead,
-    Keys,
+    Head,
     InstructionCount,
     Instructions,
-    LookupCount,
     Lookups,
-    V1Head,
     V1Instructions,
     V1Accounts,
+    /// Nothing: the length is known.
     End,
-    Done,
 }
 
+/// What a stage and those after it found: where the transaction ends, once that is known.
+type Answer = Result<Option<NonZero<u16>>, TxnReject>;
+
 /// Where the parts of a transaction are (offsets from its first byte), and what its view asks of its indices.
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// Small, because one is made for each transaction. No offset or count passes [`V1_LEN_MAX`]: what would is refused
+/// before it is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) version: TxnVersion,
-    /// Required signatures, read-only signed accounts, read-only unsigned accounts.
-    pub(super) header: [u8; 3],
     /// v1 only; five bits.
-    pub(super) config_mask: u32,
-    pub(super) signature_count: usize,
-    pub(super) key_count: usize,
-    pub(super) instruction_count: usize,
-    pub(super) lookup_count: usize,
-    pub(super) signatures_at: usize,
-    pub(super) keys_at: usize,
-    pub(super) instructions_at: usize,
-    pub(super) lookups_at: usize,
-    pub(super) len: usize,
+    pub(super) config_mask: u8,
+    pub(super) signature_count: u8,
+    pub(super) key_count: u8,
+    pub(super) lookup_count: u8,
+    pub(super) instruction_count: u16,
+    pub(super) signatures_at: u16,
+    pub(super) keys_at: u16,
+    pub(super) instructions_at: u16,
+    pub(super) lookups_at: u16,
+    pub(super) len: u16,
     /// Accounts that lookups add.
-    pub(super) loaded_count: usize,
+    pub(super) loaded_count: u16,
     pub(super) lookup_is_empty: bool,
     pub(super) indices: Indices,
 }
 
 /// What instructions refer to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Indices {
-    pub(super) payer_is_program: bool,
-    /// Highest there is; 0 without instructions.
-    pub(super) program_max: u8,
+    /// Highest there is, 0 without instructions; the payer's index counts as [`PAYER_AS_PROGRAM`].
+    pub(super) program_max: u16,
     /// Highest there is; 0 without any.
     pub(super) account_max: u8,
 }
 
-/// Whether a stage had the bytes it needs.
-enum Turn {
-    Moved,
-    Short,
-}
+/// What the payer's index counts as where a program is to be named: above every other.
+pub(super) const PAYER_AS_PROGRAM: u16 = 256;
 
 /// Bytes of a v1 transaction before its keys.
 pub(super) const V1_HEAD_LEN: usize = 1 + 3 + 4 + BLOCKHASH_LEN + 1 + 1;
@@ -138,162 +138,202 @@ impl TxnScan {
     /// # Errors
     /// The first group of [`TxnReject`], as soon as the bytes at hand settle it. Whatever the pieces, the same
     /// bytes end in the same answer.
+    #[inline]
     pub fn advance(&mut self, bytes: &[u8]) -> Result<ScanStep, TxnReject> {
-        loop {
-            let turn = match self.stage {
-                Stage::First => self.first(bytes)?,
-                Stage::MessageHead => self.message_head(bytes)?,
-                Stage::Keys => self.keys(bytes)?,
-                Stage::InstructionCount => self.instruction_count(bytes)?,
-                Stage::Instructions => self.instructions(bytes)?,
-                Stage::LookupCount => self.lookup_count(bytes)?,
-                Stage::Lookups => self.lookups(bytes)?,
-                Stage::V1Head => self.v1_head(bytes)?,
-                Stage::V1Instructions => self.v1_instructions(bytes)?,
-                Stage::V1Accounts => self.v1_accounts(bytes),
-                Stage::End => self.end(bytes),
-                Stage::Done => {
-                    return Ok(ScanStep::Done {
-                        len: self.layout.len,
-                    });
-                }
-            };
-            if let Turn::Short = turn {
-                return Ok(ScanStep::NeedMore);
-            }
+        let end = match self.stage {
+            Stage::Head => self.head(bytes)?,
+            _ => self.resume(bytes)?,
+        };
+        Ok(match end {
+            Some(len) if usize::from(len.get()) <= bytes.len() => ScanStep::Done {
+                len: usize::from(len.get()),
+            },
+            _ => ScanStep::NeedMore,
+        })
+    }
+
+    /// What was found, once it is known where the transaction ends.
+    #[inline]
+    pub(super) fn found(&self) -> Result<&Layout, TxnReject> {
+        match self.flaw {
+            _ if self.stage != Stage::End => Err(TxnReject::Truncated),
+            Some(flaw) => Err(flaw),
+            None => Ok(&self.layout),
         }
     }
 
-    /// What was found, once `advance` said `Done`.
-    #[inline]
-    pub(super) fn layout(&self) -> Option<&Layout> {
-        (self.stage == Stage::Done).then_some(&self.layout)
+    /// Goes on where bytes ran out.
+    ///
+    /// A stage that has the bytes it needs goes on to the next by itself. Those of the older formats are inlined into
+    /// one another, here and in `head`: of a transaction that is all there nothing then passes through memory on the
+    /// way to its end, which is what the next one waits for.
+    #[inline(never)]
+    fn resume(&mut self, bytes: &[u8]) -> Answer {
+        match self.stage {
+            Stage::Head => self.head(bytes),
+            Stage::InstructionCount => self.instruction_count(bytes),
+            Stage::Instructions => self.instructions(bytes),
+            Stage::Lookups => self.lookups(bytes),
+            Stage::V1Instructions => self.v1_instructions(bytes),
+            Stage::V1Accounts => Ok(self.v1_accounts(bytes)),
+            Stage::End => Ok(NonZero::new(self.layout.len)),
+        }
     }
 
-    fn first(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
+    /// The end is known, and with it all that a view asks.
+    #[inline]
+    fn end(&mut self, len: usize) -> Option<NonZero<u16>> {
+        self.layout.len = len as u16;
+        self.stage = Stage::End;
+        self.flaw = self.flaw.or_else(|| check::accounts(&self.layout).err());
+        NonZero::new(self.layout.len)
+    }
+
+    /// Everything up to the number of keys, in one go or not at all: six bytes to look at.
+    #[inline(never)]
+    fn head(&mut self, bytes: &[u8]) -> Answer {
         let Some(&first) = bytes.first() else {
-            return Ok(Turn::Short);
+            return Ok(None);
         };
         if first == V1_PREFIX {
-            self.layout.version = TxnVersion::V1;
-            self.stage = Stage::V1Head;
-            return Ok(Turn::Moved);
+            return self.v1_head(bytes);
         }
         // A signature count passes one byte's seven bits in no transaction that a packet can carry, so a set
         // top bit announces a version. Source: `VersionedTransaction` `SchemaRead`.
         if first >= V0_PREFIX {
             return Err(TxnReject::UnknownVersion);
         }
-        self.layout.signature_count = checked_signature_count(first)?;
-        self.layout.signatures_at = 1;
-        self.cursor = 1 + SIGNATURE_LEN * self.layout.signature_count;
-        self.stage = Stage::MessageHead;
-        Ok(Turn::Moved)
-    }
-
-    fn message_head(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
-        let (version, header, len) = match *bytes.get(self.cursor..).unwrap_or_default() {
-            [V0_PREFIX, required, signed, unsigned, ..] => {
-                (TxnVersion::V0, [required, signed, unsigned], 4)
-            }
-            [required, signed, unsigned, ..] if required < V0_PREFIX => {
-                (TxnVersion::Legacy, [required, signed, unsigned], 3)
-            }
-            [prefix, ..] if prefix > V0_PREFIX => return Err(TxnReject::UnknownVersion),
-            _ => return Ok(Turn::Short),
+        let signature_count = checked_signature_count(first)?;
+        let message_at = 1 + SIGNATURE_LEN * usize::from(signature_count);
+        let (version, header, at) = match bytes.get(message_at..) {
+            Some([V0_PREFIX, required, signed, unsigned, ..]) => (
+                TxnVersion::V0,
+                [*required, *signed, *unsigned],
+                message_at + 4,
+            ),
+            Some([required, signed, unsigned, ..]) if *required < V0_PREFIX => (
+                TxnVersion::Legacy,
+                [*required, *signed, *unsigned],
+                message_at + 3,
+            ),
+            Some([prefix, ..]) if *prefix > V0_PREFIX => return Err(TxnReject::UnknownVersion),
+            _ => return Ok(None),
         };
-        self.layout.version = version;
-        self.layout.header = header;
-        self.cursor += len;
-        self.stage = Stage::Keys;
-        Ok(Turn::Moved)
-    }
-
-    fn keys(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
-        let Some((count, keys_at)) = length_at(bytes, self.cursor)? else {
-            return Ok(Turn::Short);
+        let Some((key_count, keys_at)) = length_at(bytes, at)? else {
+            return Ok(None);
         };
-        let end = keys_at + KEY_LEN * count + BLOCKHASH_LEN;
-        self.must_fit(end + 1 + self.lookup_count_len())?;
-        self.layout.key_count = count;
-        self.layout.keys_at = keys_at;
-        self.cursor = end;
+        let keys_end = keys_at + KEY_LEN * key_count + BLOCKHASH_LEN;
+        fits(keys_end + 1, end_max(version))?;
+        self.layout = Layout {
+            version,
+            signature_count,
+            signatures_at: 1,
+            key_count: key_count as u8,
+            keys_at: keys_at as u16,
+            ..Layout::default()
+        };
+        self.flaw = check::header(header, signature_count, key_count as u8).err();
+        self.cursor = keys_end as u16;
         self.stage = Stage::InstructionCount;
-        Ok(Turn::Moved)
+        self.instruction_count(bytes)
     }
 
-    fn instruction_count(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
-        let Some((count, instructions_at)) = length_at(bytes, self.cursor)? else {
-            return Ok(Turn::Short);
+    #[inline(always)]
+    fn instruction_count(&mut self, bytes: &[u8]) -> Answer {
+        let Some((count, instructions_at)) = length_at(bytes, usize::from(self.cursor))? else {
+            return Ok(None);
         };
-        self.must_fit(instructions_at + INSTRUCTION_LEN_MIN * count + self.lookup_count_len())?;
-        self.layout.instruction_count = count;
-        self.layout.instructions_at = instructions_at;
-        self.left = count;
-        self.cursor = instructions_at;
+        fits(
+            instructions_at + INSTRUCTION_LEN_MIN * count,
+            end_max(self.layout.version),
+        )?;
+        self.layout.instruction_count = count as u16;
+        self.layout.instructions_at = instructions_at as u16;
+        self.left = count as u16;
+        self.cursor = instructions_at as u16;
         self.stage = Stage::Instructions;
-        Ok(Turn::Moved)
+        self.instructions(bytes)
     }
 
-    fn instructions(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
-        let end_max = self.len_max() - self.lookup_count_len();
-        let mut indices = self.layout.indices;
-        while self.left > 0 {
-            let Some(instruction) = instruction_at(bytes, self.cursor, end_max)? else {
-                self.layout.indices = indices;
-                return Ok(Turn::Short);
-            };
-            indices.note_program(instruction.program_index);
-            indices.note_accounts(instruction.accounts);
-            self.cursor = instruction.end;
-            self.left -= 1;
+    #[inline(always)]
+    fn instructions(&mut self, bytes: &[u8]) -> Answer {
+        let end_max = end_max(self.layout.version);
+        let known = bytes.get(..end_max).unwrap_or(bytes);
+        let mut cursor = usize::from(self.cursor);
+        let mut left = self.left;
+        let Indices {
+            mut program_max,
+            mut account_max,
+        } = self.layout.indices;
+        let mut highest = [0; LANES];
+        while left > 0 {
+            let (program_index, len) =
+                if let Some(usual) = known.get(cursor..).and_then(UsualInstruction::read) {
+                    for (highest, index) in highest.iter_mut().zip(usual.accounts) {
+                        *highest = (*highest).max(index);
+                    }
+                    (usual.program_index, usual.len)
+                } else if let Some(found) = instruction_at(bytes, cursor, end_max)? {
+                    account_max = account_max.max(found.account_max);
+                    (found.program_index, found.len)
+                } else {
+                    break;
+                };
+            program_max = program_max.max(program_rank(program_index));
+            cursor += len;
+            left -= 1;
         }
-        self.layout.indices = indices;
-        self.stage = match self.layout.version {
-            TxnVersion::V0 => Stage::LookupCount,
-            TxnVersion::Legacy | TxnVersion::V1 => Stage::End,
+        self.layout.indices = Indices {
+            program_max,
+            account_max: account_max.max(highest_of(&highest)),
         };
-        Ok(Turn::Moved)
-    }
-
-    fn lookup_count(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
-        let Some((count, lookups_at)) = length_at(bytes, self.cursor)? else {
-            return Ok(Turn::Short);
+        self.cursor = cursor as u16;
+        self.left = left;
+        if left > 0 {
+            return Ok(None);
+        }
+        if self.layout.version == TxnVersion::Legacy {
+            return Ok(self.end(cursor));
+        }
+        let Some((count, lookups_at)) = length_at(bytes, cursor)? else {
+            return Ok(None);
         };
-        self.must_fit(lookups_at + LOOKUP_LEN_MIN * count)?;
-        self.layout.lookup_count = count;
-        self.layout.lookups_at = lookups_at;
-        self.left = count;
-        self.cursor = lookups_at;
+        fits(lookups_at + LOOKUP_LEN_MIN * count, LEGACY_AND_V0_LEN_MAX)?;
+        self.layout.lookup_count = count as u8;
+        self.layout.lookups_at = lookups_at as u16;
+        self.left = count as u16;
+        self.cursor = lookups_at as u16;
         self.stage = Stage::Lookups;
-        Ok(Turn::Moved)
+        self.lookups(bytes)
     }
 
-    fn lookups(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
+    #[inline(always)]
+    fn lookups(&mut self, bytes: &[u8]) -> Answer {
         while self.left > 0 {
-            let Some((writable_count, writable_at)) = length_at(bytes, self.cursor + KEY_LEN)?
+            let Some((writable_count, writable_at)) =
+                length_at(bytes, usize::from(self.cursor) + KEY_LEN)?
             else {
-                return Ok(Turn::Short);
+                return Ok(None);
             };
             let writable_end = writable_at + writable_count;
-            self.must_fit(writable_end + 1)?;
+            fits(writable_end + 1, LEGACY_AND_V0_LEN_MAX)?;
             let Some((readonly_count, readonly_at)) = length_at(bytes, writable_end)? else {
-                return Ok(Turn::Short);
+                return Ok(None);
             };
             let end = readonly_at + readonly_count;
-            self.must_fit(end)?;
-            self.layout.loaded_count += writable_count + readonly_count;
-            self.layout.lookup_is_empty |= writable_count + readonly_count == 0;
-            self.cursor = end;
+            fits(end, LEGACY_AND_V0_LEN_MAX)?;
+            let loaded_count = (writable_count + readonly_count) as u16;
+            self.layout.loaded_count += loaded_count;
+            self.layout.lookup_is_empty |= loaded_count == 0;
+            self.cursor = end as u16;
             self.left -= 1;
         }
-        self.stage = Stage::End;
-        Ok(Turn::Moved)
+        Ok(self.end(usize::from(self.cursor)))
     }
 
-    fn v1_head(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
+    fn v1_head(&mut self, bytes: &[u8]) -> Answer {
         let Some(head) = bytes.first_chunk::<V1_HEAD_LEN>() else {
-            return Ok(Turn::Short);
+            return Ok(None);
         };
         let [
             _,
@@ -313,90 +353,70 @@ impl TxnScan {
         if !matches!(config_mask & CONFIG_PRIORITY_FEE, 0 | CONFIG_PRIORITY_FEE) {
             return Err(TxnReject::HalfPriorityFee);
         }
+        let signature_count = checked_signature_count(*required)?;
+        self.flaw =
+            check::header([*required, *signed, *unsigned], signature_count, *key_count).err();
         let layout = &mut self.layout;
-        layout.header = [*required, *signed, *unsigned];
-        layout.config_mask = config_mask;
-        layout.signature_count = checked_signature_count(*required)?;
-        layout.key_count = usize::from(*key_count);
-        layout.instruction_count = usize::from(*instruction_count);
-        layout.keys_at = V1_HEAD_LEN;
-        layout.instructions_at = V1_HEAD_LEN + KEY_LEN * layout.key_count + layout.config_len();
+        layout.version = TxnVersion::V1;
+        layout.config_mask = config_mask as u8;
+        layout.signature_count = signature_count;
+        layout.key_count = *key_count;
+        layout.instruction_count = u16::from(*instruction_count);
+        layout.keys_at = V1_HEAD_LEN as u16;
+        let instructions_at = V1_HEAD_LEN + KEY_LEN * usize::from(*key_count) + layout.config_len();
         // Moves on as the instruction headers say how long their bodies are.
-        layout.signatures_at =
-            layout.instructions_at + V1_INSTRUCTION_HEAD_LEN * layout.instruction_count;
+        let signatures_at =
+            instructions_at + V1_INSTRUCTION_HEAD_LEN * usize::from(*instruction_count);
+        fits(layout.v1_end(signatures_at), V1_LEN_MAX)?;
+        layout.instructions_at = instructions_at as u16;
+        layout.signatures_at = signatures_at as u16;
         self.left = layout.instruction_count;
         self.cursor = layout.instructions_at;
-        self.must_fit(self.layout.v1_end())?;
         self.stage = Stage::V1Instructions;
-        Ok(Turn::Moved)
+        self.v1_instructions(bytes)
     }
 
-    fn v1_instructions(&mut self, bytes: &[u8]) -> Result<Turn, TxnReject> {
+    fn v1_instructions(&mut self, bytes: &[u8]) -> Answer {
         while self.left > 0 {
-            let Some(&head) = bytes.get(self.cursor..).and_then(<[u8]>::first_chunk) else {
-                return Ok(Turn::Short);
+            let Some(&head) = bytes
+                .get(usize::from(self.cursor)..)
+                .and_then(<[u8]>::first_chunk)
+            else {
+                return Ok(None);
             };
             let (program_index, account_count, data_len) = v1_instruction_head(head);
-            self.layout.indices.note_program(program_index);
-            self.layout.signatures_at += account_count + data_len;
-            self.must_fit(self.layout.v1_end())?;
-            self.cursor += V1_INSTRUCTION_HEAD_LEN;
+            let signatures_at = usize::from(self.layout.signatures_at) + account_count + data_len;
+            fits(self.layout.v1_end(signatures_at), V1_LEN_MAX)?;
+            let indices = &mut self.layout.indices;
+            indices.program_max = indices.program_max.max(program_rank(program_index));
+            self.layout.signatures_at = signatures_at as u16;
+            self.cursor += V1_INSTRUCTION_HEAD_LEN as u16;
             self.left -= 1;
         }
         self.stage = Stage::V1Accounts;
-        Ok(Turn::Moved)
+        Ok(self.v1_accounts(bytes))
     }
 
     /// The bodies are walked once, when all of them are there.
-    fn v1_accounts(&mut self, bytes: &[u8]) -> Turn {
-        let Layout {
-            instructions_at,
-            signatures_at,
-            ..
-        } = self.layout;
-        let Some((heads, mut bodies)) = bytes.get(instructions_at..signatures_at).and_then(|all| {
-            all.split_at_checked(V1_INSTRUCTION_HEAD_LEN * self.layout.instruction_count)
-        }) else {
-            return Turn::Short;
-        };
+    fn v1_accounts(&mut self, bytes: &[u8]) -> Option<NonZero<u16>> {
+        let layout = &mut self.layout;
+        let signatures_at = usize::from(layout.signatures_at);
+        let heads_len = V1_INSTRUCTION_HEAD_LEN * usize::from(layout.instruction_count);
+        let (heads, mut bodies) = bytes
+            .get(usize::from(layout.instructions_at)..signatures_at)?
+            .split_at_checked(heads_len)?;
+        let mut account_max = 0;
         for &head in heads.as_chunks().0 {
             let (_, account_count, data_len) = v1_instruction_head(head);
             let (accounts, rest) = bodies.split_at_checked(account_count).unwrap_or_default();
-            self.layout.indices.note_accounts(accounts);
+            account_max = accounts
+                .iter()
+                .fold(account_max, |max, index| max.max(*index));
             bodies = rest.get(data_len..).unwrap_or_default();
         }
-        self.cursor = self.layout.v1_end();
-        self.stage = Stage::End;
-        Turn::Moved
-    }
-
-    fn end(&mut self, bytes: &[u8]) -> Turn {
-        if bytes.len() < self.cursor {
-            return Turn::Short;
-        }
-        self.layout.len = self.cursor;
-        self.stage = Stage::Done;
-        Turn::Moved
-    }
-
-    /// Refuses a transaction that is known to reach `end`, before waiting for its bytes.
-    #[inline]
-    fn must_fit(&self, end: usize) -> Result<(), TxnReject> {
-        fits(end, self.len_max())
-    }
-
-    #[inline]
-    fn len_max(&self) -> usize {
-        match self.layout.version {
-            TxnVersion::Legacy | TxnVersion::V0 => LEGACY_AND_V0_LEN_MAX,
-            TxnVersion::V1 => V1_LEN_MAX,
-        }
-    }
-
-    /// Bytes that the number of lookups takes at least, after the instructions.
-    #[inline]
-    fn lookup_count_len(&self) -> usize {
-        usize::from(self.layout.version == TxnVersion::V0)
+        layout.indices.account_max = account_max;
+        let end = layout.v1_end(signatures_at);
+        self.end(end)
     }
 }
 
@@ -408,42 +428,88 @@ impl Layout {
         V1_CONFIG_WORD_LEN * self.config_mask.count_ones() as usize
     }
 
+    /// Where a v1 transaction ends whose signatures begin at `signatures_at`.
     #[inline]
-    fn v1_end(&self) -> usize {
-        self.signatures_at + SIGNATURE_LEN * self.signature_count
+    fn v1_end(&self, signatures_at: usize) -> usize {
+        signatures_at + SIGNATURE_LEN * usize::from(self.signature_count)
     }
 }
 
-impl Indices {
-    #[inline]
-    fn note_program(&mut self, index: u8) {
-        self.payer_is_program |= index == 0;
-        self.program_max = self.program_max.max(index);
-    }
-
-    #[inline]
-    fn note_accounts(&mut self, indices: &[u8]) {
-        self.account_max = indices
-            .iter()
-            .fold(self.account_max, |max, &index| max.max(index));
-    }
+/// The index of a program, or [`PAYER_AS_PROGRAM`].
+#[inline]
+fn program_rank(index: u8) -> u16 {
+    u16::from(index.wrapping_sub(1)) + 1
 }
 
-/// One instruction of a legacy or v0 transaction, its data left out.
-struct InstructionFound<'a> {
+/// Account indices looked at together.
+const LANES: usize = 16;
+/// The `LANES` bytes from `LANES - n` on keep the first `n` lanes.
+const KEEP: [u8; 2 * LANES] = {
+    let mut keep = [0; 2 * LANES];
+    let (first, _) = keep.split_at_mut(LANES);
+    first.copy_from_slice(&[0xff; LANES]);
+    keep
+};
+
+/// An instruction of a legacy or v0 transaction as most of them are: at most [`LANES`] accounts, all of it there and
+/// some bytes behind it. What it refuses to read, [`instruction_at`] decides.
+struct UsualInstruction {
     program_index: u8,
-    accounts: &'a [u8],
-    end: usize,
+    /// Zeros behind the last.
+    accounts: [u8; LANES],
+    len: usize,
+}
+
+impl UsualInstruction {
+    /// The instruction at the start of `bytes`; `None` when it is none of these.
+    #[inline(always)]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let [program_index, account_count, rest @ ..] = bytes else {
+            return None;
+        };
+        let account_count = usize::from(*account_count);
+        let mut accounts = *rest.first_chunk::<LANES>()?;
+        let keep = KEEP.get(LANES.checked_sub(account_count)?..)?;
+        for (account, keep) in accounts.iter_mut().zip(keep.first_chunk::<LANES>()?) {
+            *account &= *keep;
+        }
+        let len = match rest.get(account_count..)? {
+            [len @ ..0x80, ..] => 3 + account_count + usize::from(*len),
+            [low, high @ 1..0x80, ..] => {
+                4 + account_count + usize::from(*low & 0x7f) + (usize::from(*high) << 7)
+            }
+            _ => return None,
+        };
+        (len <= bytes.len()).then_some(Self {
+            program_index: *program_index,
+            accounts,
+            len,
+        })
+    }
+}
+
+/// Out of line, because there it becomes a few vector instructions: as a part of the walk it becomes sixteen
+/// comparisons, each waiting for the one before.
+#[inline(never)]
+fn highest_of(lanes: &[u8; LANES]) -> u8 {
+    lanes.iter().fold(0, |max, lane| max.max(*lane))
+}
+
+/// One instruction of a legacy or v0 transaction.
+struct InstructionFound {
+    program_index: u8,
+    account_max: u8,
+    len: usize,
 }
 
 /// The instruction at `at`; `None` until its accounts and the length of its data are there. Its data is not awaited.
 /// Of an instruction in pieces only the list lengths are looked at more than once.
-#[inline]
+#[inline(never)]
 fn instruction_at(
     bytes: &[u8],
     at: usize,
     end_max: usize,
-) -> Result<Option<InstructionFound<'_>>, TxnReject> {
+) -> Result<Option<InstructionFound>, TxnReject> {
     let Some(&program_index) = bytes.get(at) else {
         return Ok(None);
     };
@@ -460,8 +526,8 @@ fn instruction_at(
     let accounts = bytes.get(accounts_at..accounts_end).unwrap_or_default();
     Ok(Some(InstructionFound {
         program_index,
-        accounts,
-        end,
+        account_max: accounts.iter().fold(0, |max, index| max.max(*index)),
+        len: end - at,
     }))
 }
 
@@ -486,20 +552,36 @@ fn fits(end: usize, end_max: usize) -> Result<(), TxnReject> {
 }
 
 #[inline]
-fn checked_signature_count(count: u8) -> Result<usize, TxnReject> {
+fn checked_signature_count(count: u8) -> Result<u8, TxnReject> {
     match usize::from(count) {
         0 => Err(TxnReject::NoSignature),
-        count if count > SIGNATURE_COUNT_MAX => Err(TxnReject::TooManySignatures),
-        count => Ok(count),
+        wide if wide > SIGNATURE_COUNT_MAX => Err(TxnReject::TooManySignatures),
+        _ => Ok(count),
     }
 }
 
 /// The compact-u16 at `at`, and the offset after it; `None` when its bytes are not all there.
 #[inline]
 fn length_at(bytes: &[u8], at: usize) -> Result<Option<(usize, usize)>, TxnReject> {
+    match bytes.get(at) {
+        Some(&len) if len < 0x80 => Ok(Some((usize::from(len), at + 1))),
+        Some(_) => long_length_at(bytes, at),
+        None => Ok(None),
+    }
+}
+
+/// Lists longer than 127 are rare: out of line, so that the one-byte case stays small.
+#[cold]
+fn long_length_at(bytes: &[u8], at: usize) -> Result<Option<(usize, usize)>, TxnReject> {
     match short_u16::decode(bytes.get(at..).unwrap_or_default()) {
         Ok(Decoded::Done { value, len }) => Ok(Some((usize::from(value), at + len))),
         Ok(Decoded::NeedMore) => Ok(None),
         Err(_) => Err(TxnReject::BadLength),
     }
+}
+
+/// Where the instructions of a legacy or v0 transaction end at the latest: v0 counts its lookups behind them.
+#[inline]
+fn end_max(version: TxnVersion) -> usize {
+    LEGACY_AND_V0_LEN_MAX - usize::from(version == TxnVersion::V0)
 }

@@ -221,6 +221,18 @@ fn configs() -> impl Strategy<Value = TxnConfig> {
         )
 }
 
+/// Bytes, often those at which a length changes its form.
+fn edges() -> impl Strategy<Value = u8> {
+    prop_oneof![
+        Just(0u8),
+        Just(0x7f),
+        Just(0x80),
+        Just(0x81),
+        Just(0xff),
+        ANY
+    ]
+}
+
 /// Valid transactions of every version; the longest pass 300 bytes of accounts and data, so that list lengths
 /// of two bytes occur.
 fn drafts() -> impl Strategy<Value = Draft> {
@@ -439,6 +451,39 @@ proptest! {
             prop_assert_eq!(scan.advance(&shown), Ok(ScanStep::NeedMore));
         }
         prop_assert_eq!(scan.advance(&bytes), Ok(ScanStep::Done { len: bytes.len() }));
+    }
+
+    /// Goal: how the bytes arrive leaves no trace. What is all there is read by a shorter way than what is cut short, so
+    /// both must come to the same answer at every length, and in the end to the same layout or flaw.
+    /// Method: whole, damaged and random transactions with other bytes behind, one byte more at a time beside a fresh
+    /// scan of as many.
+    #[test]
+    fn at_once_is_the_same_as_byte_by_byte(draft in drafts(), edits in vec((any::<prop::sample::Index>(), edges()), 0..4),
+                                           noise in option::weighted(0.1, vec(ANY, 0..1500)), behind in vec(ANY, 0..40),
+                                           cut in option::of(any::<prop::sample::Index>())) {
+        let mut bytes = draft.bytes();
+        for (at, value) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(noise) = noise {
+            bytes.truncate(1);
+            bytes.extend(noise);
+        }
+        bytes.extend(behind);
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len() + 1));
+        }
+        let mut by_bytes = TxnScan::default();
+        for end in 0..=bytes.len() {
+            let mut at_once = TxnScan::default();
+            let answer = at_once.advance(&bytes[..end]);
+            prop_assert_eq!(by_bytes.advance(&bytes[..end]), answer, "at {} bytes", end);
+            if answer.is_err() {
+                break;
+            }
+            prop_assert_eq!(by_bytes.found(), at_once.found(), "at {} bytes", end);
+        }
     }
 
     #[test]

@@ -2,16 +2,14 @@
 
 use super::scan::{
     CONFIG_COMPUTE_UNIT_LIMIT, CONFIG_HEAP_LEN, CONFIG_LOADED_DATA_LEN, CONFIG_PRIORITY_FEE,
-    Layout, V1_BLOCKHASH_AT, V1_CONFIG_WORD_LEN, V1_INSTRUCTION_HEAD_LEN, v1_instruction_head,
+    V1_BLOCKHASH_AT, V1_CONFIG_WORD_LEN, V1_INSTRUCTION_HEAD_LEN, v1_instruction_head,
 };
 use super::{
-    BLOCKHASH_LEN, KEY_LEN, SIGNATURE_LEN, ScanStep, TxnReject, TxnScan, TxnVersion,
-    V0_ACCOUNT_COUNT_MAX, V1_HEAP_LEN_MAX, V1_HEAP_LEN_MIN, V1_HEAP_LEN_STEP,
-    V1_INSTRUCTION_COUNT_MAX, V1_KEY_COUNT_MAX,
+    BLOCKHASH_LEN, KEY_LEN, SIGNATURE_LEN, ScanStep, TxnReject, TxnScan, TxnVersion, check,
 };
 use crate::short_u16::{self, Decoded};
 
-/// One whole transaction, checked once; every accessor after that is a load.
+/// One whole transaction, checked once; every accessor after that is a load or two.
 ///
 /// The checks are those that every validator makes before a transaction may stand in a block
 /// (`VersionedTransaction::sanitize` of `solana-transaction` 4.1.6), less the search for duplicate keys. So in a
@@ -21,16 +19,18 @@ use crate::short_u16::{self, Decoded};
 #[derive(Clone, Copy, Debug)]
 pub struct TxnView<'a> {
     bytes: &'a [u8],
-    message: &'a [u8],
-    id: &'a [u8; SIGNATURE_LEN],
     signatures: &'a [[u8; SIGNATURE_LEN]],
     keys: &'a [[u8; KEY_LEN]],
-    blockhash: &'a [u8; BLOCKHASH_LEN],
-    instructions: InstructionIter<'a>,
-    lookups: LookupIter<'a>,
-    config: ConfigWords<'a>,
+    /// From the blockhash on; in v1 from the config words on.
+    after_keys: &'a [u8],
+    /// From the first instruction on.
+    instructions: &'a [u8],
+    /// From the first lookup on.
+    lookups: &'a [u8],
+    instruction_count: u16,
+    lookup_count: u8,
+    config_mask: u8,
     version: TxnVersion,
-    header: [u8; 3],
 }
 
 impl<'a> TxnView<'a> {
@@ -48,20 +48,39 @@ impl<'a> TxnView<'a> {
         }
     }
 
-    /// Reads the transaction that `scan` has found the end of, without another walk.
+    /// Reads the transaction that `scan` has found the end of, without another walk: what can be refused the scan has
+    /// noted on its way, but for a v1 heap.
     ///
     /// `bytes` are those the scan was shown; what they hold past the transaction is left out of the view. Other
     /// bytes give a view of nonsense, whose accessors still never panic.
     ///
     /// # Errors
-    /// `Truncated` when the scan is not done or `bytes` are fewer than it found; else the reasons of the second
+    /// `Truncated` when the scan does not know the end yet or `bytes` do not reach it; else the reasons of the second
     /// group of [`TxnReject`].
+    #[inline]
     pub fn from_scan(scan: &TxnScan, bytes: &'a [u8]) -> Result<Self, TxnReject> {
-        let layout = scan.layout().ok_or(TxnReject::Truncated)?;
-        check_header(layout)?;
-        check_accounts(layout)?;
-        let view = Self::carve(layout, bytes).ok_or(TxnReject::Truncated)?;
-        check_heap(&view)?;
+        let layout = scan.found()?;
+        let bytes = bytes
+            .get(..usize::from(layout.len))
+            .ok_or(TxnReject::Truncated)?;
+        let view = Self {
+            bytes,
+            signatures: list(bytes, layout.signatures_at, layout.signature_count),
+            keys: list(bytes, layout.keys_at, layout.key_count),
+            after_keys: from(
+                bytes,
+                usize::from(layout.keys_at) + KEY_LEN * usize::from(layout.key_count),
+            ),
+            instructions: from(bytes, usize::from(layout.instructions_at)),
+            lookups: from(bytes, usize::from(layout.lookups_at)),
+            instruction_count: layout.instruction_count,
+            lookup_count: layout.lookup_count,
+            config_mask: layout.config_mask,
+            version: layout.version,
+        };
+        if layout.version == TxnVersion::V1 {
+            check::heap_len(view.config_words().word(CONFIG_HEAP_LEN.trailing_zeros()))?;
+        }
         Ok(view)
     }
 
@@ -76,7 +95,14 @@ impl<'a> TxnView<'a> {
     #[inline]
     #[must_use]
     pub fn message(&self) -> &'a [u8] {
-        self.message
+        let signatures_len = self.signatures.as_flattened().len();
+        match self.version {
+            TxnVersion::Legacy | TxnVersion::V0 => from(self.bytes, 1 + signatures_len),
+            TxnVersion::V1 => {
+                let len = self.bytes.len().saturating_sub(signatures_len);
+                self.bytes.get(..len).unwrap_or_default()
+            }
+        }
     }
 
     /// Which of the three formats.
@@ -90,7 +116,7 @@ impl<'a> TxnView<'a> {
     #[inline]
     #[must_use]
     pub fn signature(&self) -> &'a [u8; SIGNATURE_LEN] {
-        self.id
+        self.signatures.first().unwrap_or(&[0; SIGNATURE_LEN])
     }
 
     /// Every signature, in the order of the keys that made them; 1 to 12.
@@ -127,7 +153,14 @@ impl<'a> TxnView<'a> {
     #[inline]
     #[must_use]
     pub fn is_writable_static(&self, key_index: usize) -> bool {
-        let [required, readonly_signed, readonly_unsigned] = self.header.map(usize::from);
+        let header_at = usize::from(self.version != TxnVersion::Legacy);
+        let Some([required, readonly_signed, readonly_unsigned]) = from(self.message(), header_at)
+            .first_chunk()
+            .copied()
+            .map(|header| header.map(usize::from))
+        else {
+            return false;
+        };
         if key_index < required {
             key_index + readonly_signed < required
         } else {
@@ -139,14 +172,34 @@ impl<'a> TxnView<'a> {
     #[inline]
     #[must_use]
     pub fn blockhash(&self) -> &'a [u8; BLOCKHASH_LEN] {
-        self.blockhash
+        let at_hash = match self.version {
+            TxnVersion::Legacy | TxnVersion::V0 => self.after_keys,
+            TxnVersion::V1 => from(self.bytes, V1_BLOCKHASH_AT),
+        };
+        at_hash.first_chunk().unwrap_or(&[0; BLOCKHASH_LEN])
     }
 
     /// The outer instructions in order.
     #[inline]
     #[must_use]
     pub fn instructions(&self) -> InstructionIter<'a> {
-        self.instructions
+        let rest = self.instructions;
+        let left = usize::from(self.instruction_count);
+        if self.version != TxnVersion::V1 {
+            return InstructionIter {
+                heads: None,
+                rest,
+                left,
+            };
+        }
+        let (heads, rest) = rest
+            .split_at_checked(V1_INSTRUCTION_HEAD_LEN * left)
+            .unwrap_or_default();
+        InstructionIter {
+            heads: Some(heads.as_chunks().0),
+            rest,
+            left,
+        }
     }
 
     /// The address lookups in order; only v0 has any. Looked up accounts are numbered after the static keys: all
@@ -154,71 +207,24 @@ impl<'a> TxnView<'a> {
     #[inline]
     #[must_use]
     pub fn lookups(&self) -> LookupIter<'a> {
-        self.lookups
+        LookupIter {
+            rest: self.lookups,
+            left: usize::from(self.lookup_count),
+        }
     }
 
     /// What a v1 transaction asks of the compute budget; the older formats say it by instructions, so `None`.
     #[inline]
     #[must_use]
     pub fn config(&self) -> Option<TxnConfig> {
-        (self.version == TxnVersion::V1).then(|| self.config.read())
+        (self.version == TxnVersion::V1).then(|| self.config_words().read())
     }
 
-    /// Cuts the parts out; `None` when `bytes` are not those of the layout.
-    fn carve(layout: &Layout, bytes: &'a [u8]) -> Option<Self> {
-        let bytes = bytes.get(..layout.len)?;
-        let key_bytes = KEY_LEN * layout.key_count;
-        let signature_bytes = SIGNATURE_LEN * layout.signature_count;
-        let (signatures, _) = slice(bytes, layout.signatures_at, signature_bytes)?.as_chunks();
-        let (keys, _) = slice(bytes, layout.keys_at, key_bytes)?.as_chunks();
-        let after_keys = bytes.get(layout.keys_at + key_bytes..)?;
-        let instructions = bytes.get(layout.instructions_at..)?;
-        let left = layout.instruction_count;
-        let (message, blockhash, instructions, config) = match layout.version {
-            TxnVersion::Legacy | TxnVersion::V0 => (
-                bytes.get(layout.signatures_at + signature_bytes..)?,
-                after_keys.first_chunk()?,
-                InstructionIter {
-                    heads: None,
-                    rest: instructions,
-                    left,
-                },
-                ConfigWords::default(),
-            ),
-            TxnVersion::V1 => {
-                let (heads, bodies) =
-                    instructions.split_at_checked(V1_INSTRUCTION_HEAD_LEN * left)?;
-                (
-                    bytes.get(..layout.signatures_at)?,
-                    bytes.get(V1_BLOCKHASH_AT..)?.first_chunk()?,
-                    InstructionIter {
-                        heads: Some(heads.as_chunks().0),
-                        rest: bodies,
-                        left,
-                    },
-                    ConfigWords {
-                        mask: layout.config_mask,
-                        words: after_keys.get(..layout.config_len())?.as_chunks().0,
-                    },
-                )
-            }
-        };
-        Some(Self {
-            bytes,
-            message,
-            id: signatures.first()?,
-            signatures,
-            keys,
-            blockhash,
-            instructions,
-            lookups: LookupIter {
-                rest: bytes.get(layout.lookups_at..)?,
-                left: layout.lookup_count,
-            },
-            config,
-            version: layout.version,
-            header: layout.header,
-        })
+    fn config_words(&self) -> ConfigWords<'a> {
+        ConfigWords {
+            mask: u32::from(self.config_mask),
+            words: self.after_keys.as_chunks().0,
+        }
     }
 }
 
@@ -373,69 +379,17 @@ const _: () = assert!(
     "the fee's words are those of bits 0 and 1"
 );
 
-/// Who signs and who pays. Source: `Message::sanitize` of all three versions, `sanitize_signatures`.
+/// `count` things of `N` bytes at `at`. A layout lies within the bytes of its transaction, so they are there.
 #[inline]
-fn check_header(layout: &Layout) -> Result<(), TxnReject> {
-    let [required, readonly_signed, readonly_unsigned] = layout.header.map(usize::from);
-    if required != layout.signature_count {
-        return Err(TxnReject::SignatureCountMismatch);
-    }
-    if readonly_signed >= required {
-        return Err(TxnReject::PayerReadonly);
-    }
-    if required + readonly_unsigned > layout.key_count {
-        return Err(TxnReject::TooFewKeys);
-    }
-    Ok(())
+fn list<const N: usize>(bytes: &[u8], at: u16, count: u8) -> &[[u8; N]] {
+    let (at, len) = (usize::from(at), N * usize::from(count));
+    bytes.get(at..at + len).unwrap_or_default().as_chunks().0
 }
 
-/// Counts and indices. Source: `legacy::Message::sanitize`, `v0::Message::sanitize`, `v1::Message::validate`.
-/// The older formats have no bound on instructions here: agave's of 64 (SIMD-0160) hangs on a feature gate.
+/// What begins at `at`.
 #[inline]
-fn check_accounts(layout: &Layout) -> Result<(), TxnReject> {
-    let account_count = layout.key_count + layout.loaded_count;
-    let account_count_max = match layout.version {
-        // Bounded by the length alone: 38 keys fill a packet.
-        TxnVersion::Legacy => usize::MAX,
-        TxnVersion::V0 => V0_ACCOUNT_COUNT_MAX,
-        TxnVersion::V1 => V1_KEY_COUNT_MAX,
-    };
-    if account_count > account_count_max {
-        return Err(TxnReject::TooManyKeys);
-    }
-    if layout.version == TxnVersion::V1 && layout.instruction_count > V1_INSTRUCTION_COUNT_MAX {
-        return Err(TxnReject::TooManyInstructions);
-    }
-    if layout.lookup_is_empty {
-        return Err(TxnReject::EmptyLookup);
-    }
-    if layout.indices.payer_is_program {
-        return Err(TxnReject::PayerIsProgram);
-    }
-    if usize::from(layout.indices.program_max) >= layout.key_count {
-        return Err(TxnReject::ProgramOutOfRange);
-    }
-    if usize::from(layout.indices.account_max) >= account_count {
-        return Err(TxnReject::AccountOutOfRange);
-    }
-    Ok(())
-}
-
-/// Source: `v1::Message::validate`; `agave-transaction-view` `sanitize_config`.
-#[inline]
-fn check_heap(view: &TxnView<'_>) -> Result<(), TxnReject> {
-    let allowed = |len: u32| {
-        (V1_HEAP_LEN_MIN..=V1_HEAP_LEN_MAX).contains(&len) && len.is_multiple_of(V1_HEAP_LEN_STEP)
-    };
-    match view.config.word(CONFIG_HEAP_LEN.trailing_zeros()) {
-        Some(len) if !allowed(len) => Err(TxnReject::BadHeapLen),
-        _ => Ok(()),
-    }
-}
-
-#[inline]
-fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
-    bytes.get(at..at + len)
+fn from(bytes: &[u8], at: usize) -> &[u8] {
+    bytes.get(at..).unwrap_or_default()
 }
 
 /// A list of bytes with a compact-u16 before it, and what follows.
