@@ -1,6 +1,7 @@
 //! Who may sign a slot, and whether they did.
 
 use crate::merkle::Root;
+use crate::reject::Reject;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};
@@ -101,8 +102,7 @@ impl SignatureCheck {
         root: &Root,
         signature: &[u8; SIGNATURE_LEN],
     ) -> bool {
-        let place = usize::from(signature[0] ^ root[0]) % FAILURES;
-        if self.failures[place].0 == *root && self.failures[place].1 == *signature {
+        if self.check_bad(root, signature).is_err() {
             return false;
         }
         let Some(key) = self.key(leader) else {
@@ -111,9 +111,27 @@ impl SignatureCheck {
         self.checked += 1;
         let good = key.verify(root, signature);
         if !good {
-            self.failures[place] = (*root, *signature);
+            self.note_bad(root, signature);
         }
         good
+    }
+
+    /// Refuses what has failed of late.
+    pub(crate) fn check_bad(
+        &self,
+        root: &Root,
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), Reject> {
+        let failed = &self.failures[failure_place(root, signature)];
+        if failed.0 == *root && failed.1 == *signature {
+            return Err(Reject::BadLeaderSignature);
+        }
+        Ok(())
+    }
+
+    /// Remembers what has failed.
+    pub(crate) fn note_bad(&mut self, root: &Root, signature: &[u8; SIGNATURE_LEN]) {
+        self.failures[failure_place(root, signature)] = (*root, *signature);
     }
 
     fn key(&mut self, leader: &[u8; 32]) -> Option<LeaderKey> {
@@ -125,6 +143,10 @@ impl SignatureCheck {
         self.next_key = (self.next_key + 1) % KEYS;
         Some(key)
     }
+}
+
+fn failure_place(root: &Root, signature: &[u8; SIGNATURE_LEN]) -> usize {
+    usize::from(signature[0] ^ root[0]) % FAILURES
 }
 
 #[cfg(test)]

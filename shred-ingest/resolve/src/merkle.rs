@@ -6,16 +6,15 @@
 //!
 //! Source: agave `ledger/src/shred/merkle_tree.rs`.
 
+use crate::sha256::{HashKernel, joins};
 use sha2::digest::generic_array::GenericArray;
-use sha2::{Digest, Sha256};
-use shred_wire::shred::{CODED_HEAD_LEN, NODE_LEN, PROOF_LEN, ROOT_LEN, SET_SHREDS, ShredView};
+use shred_wire::shred::{NODE_LEN, PROOF_LEN, ROOT_LEN, SET_SHREDS, ShredView};
 
 /// A Merkle root: what the leader signs and what identifies a set.
 pub type Root = [u8; ROOT_LEN];
 /// An inner node or leaf.
 pub(crate) type Node = [u8; NODE_LEN];
 
-const LEAF_PREFIX: &[u8; 26] = b"\x00SOLANA_MERKLE_SHREDS_LEAF";
 const NODE_PREFIX: &[u8; 26] = b"\x01SOLANA_MERKLE_SHREDS_NODE";
 
 /// First node of each level in [`NodeCache::nodes`]: 64 leaves, then 32, 16, 8, 4 and the root's 2 children.
@@ -33,25 +32,6 @@ const SHA256_INIT: [u32; 8] = [
     0x1f83_d9ab,
     0x5be0_cd19,
 ];
-
-/// Hashes a received shred's leaf.
-#[inline]
-pub(crate) fn leaf(shred: &ShredView<'_>) -> Node {
-    let mut hasher = Sha256::new();
-    hasher.update(LEAF_PREFIX);
-    hasher.update(shred.leaf_bytes());
-    cut(&hasher.finalize().into())
-}
-
-/// Hashes the leaf of a recovered data shred from its parts.
-pub(crate) fn leaf_of_parts(head: &[u8; CODED_HEAD_LEN], area: &[u8], chained_root: &Root) -> Node {
-    let mut hasher = Sha256::new();
-    hasher.update(LEAF_PREFIX);
-    hasher.update(head);
-    hasher.update(area);
-    hasher.update(chained_root);
-    cut(&hasher.finalize().into())
-}
 
 /// Joins two children. The message is 66 bytes, so its two blocks are laid out here, padding included.
 #[inline]
@@ -97,9 +77,9 @@ fn join_at(index: usize, node: &Node, sibling: &Node) -> Root {
     }
 }
 
-/// The root that `shred` claims by leaf and proof. Cost: one leaf hash and six joins.
-pub(crate) fn claimed_root(shred: &ShredView<'_>) -> Root {
-    let mut node = leaf(shred);
+/// The root that `shred`, whose leaf hashes to `leaf`, claims by its proof. Cost: six joins.
+pub(crate) fn claimed_root(shred: &ShredView<'_>, leaf: &Node) -> Root {
+    let mut node = *leaf;
     let mut index = shred.leaf_index();
     let mut root = [0; ROOT_LEN];
     for level in 0..PROOF_LEN {
@@ -140,14 +120,15 @@ impl NodeCache {
         self.known |= 1 << at;
     }
 
-    /// Whether `shred` is a leaf of the tree under `root`; if so, its path and siblings become known.
+    /// Whether `shred`, whose leaf hashes to `leaf`, is in the tree under `root`; if so, its path and siblings
+    /// become known.
     ///
-    /// Cost: one leaf hash, and one join for each node on the path that is not known yet.
+    /// Cost: one join for each node on the path that is not known yet.
     #[inline]
-    pub(crate) fn admit(&mut self, shred: &ShredView<'_>, root: &Root) -> bool {
+    pub(crate) fn admit(&mut self, shred: &ShredView<'_>, leaf: &Node, root: &Root) -> bool {
         let leaf_index = shred.leaf_index();
         let mut path = [[0; NODE_LEN]; PROOF_LEN];
-        let mut node = leaf(shred);
+        let mut node = *leaf;
         let mut index = leaf_index;
         let mut levels = 0;
         let authentic = loop {
@@ -176,6 +157,15 @@ impl NodeCache {
         authentic
     }
 
+    /// Whether the proof of `shred` is, as far as nodes are known, this tree's.
+    pub(crate) fn agrees_with(&self, shred: &ShredView<'_>) -> bool {
+        let index = shred.leaf_index();
+        (0..PROOF_LEN).all(|level| {
+            let sibling = self.get(LEVEL_AT[level] + (index >> level ^ 1));
+            sibling.is_none_or(|known| known == shred.sibling(level))
+        })
+    }
+
     /// Whether the proof of `shred`, from `level` up, is the one that is known. The leaf needs no more proof by
     /// then, but nobody else would take a shred that is damaged above, and feeds must not differ in what counts.
     ///
@@ -188,20 +178,21 @@ impl NodeCache {
         })
     }
 
-    /// Whether the data leaves in `recovered` (bit i: data shred i), hashed by `leaf`, belong to the tree. All
+    /// Whether the data shreds in `recovered` (bit i: data shred i), whose leaves hash to `hashed`, belong to the tree. All
     /// other data leaves must be known. On success they become known; otherwise nothing changes.
     ///
     /// The code shreds' half is not needed: some shred of the set brought the left subtree's root.
     pub(crate) fn admit_recovered(
         &mut self,
         recovered: u32,
-        mut leaf: impl FnMut(usize) -> Node,
+        hashed: &[Node; SET_SHREDS],
+        hashing: &HashKernel,
     ) -> bool {
         let mut fresh = u64::from(recovered);
         let mut trial = [[0; NODE_LEN]; SET_SHREDS];
         for (place, node) in trial.iter_mut().enumerate() {
             *node = if fresh >> place & 1 == 1 {
-                leaf(place)
+                hashed[place]
             } else {
                 self.nodes[place]
             };
@@ -211,16 +202,26 @@ impl NodeCache {
         for level in 1..PROOF_LEN {
             let width = SET_SHREDS >> level;
             let mut fresh_above = 0;
+            let mut pairs = [([0; NODE_LEN], [0; NODE_LEN]); SET_SHREDS / 2];
+            let mut places = [0; SET_SHREDS / 2];
+            let mut count = 0;
             for index in 0..width {
-                let at = LEVEL_AT[level] + index;
                 if fresh >> (2 * index) & 3 == 0
-                    && let Some(known) = self.get(at)
+                    && let Some(known) = self.get(LEVEL_AT[level] + index)
                 {
                     parents[level][index] = *known;
-                    continue;
+                } else {
+                    pairs[count] = (trial[2 * index], trial[2 * index + 1]);
+                    places[count] = index;
+                    count += 1;
                 }
-                let joined = cut(&join(&trial[2 * index], &trial[2 * index + 1]));
-                if self.get(at).is_some_and(|known| *known != joined) {
+            }
+            let mut roots = [[0; ROOT_LEN]; SET_SHREDS / 2];
+            joins(hashing, &pairs[..count], &mut roots[..count]);
+            for (index, root) in places.into_iter().zip(&roots).take(count) {
+                let joined = cut(root);
+                let known = self.get(LEVEL_AT[level] + index);
+                if known.is_some_and(|known| *known != joined) {
                     return false;
                 }
                 parents[level][index] = joined;
@@ -248,6 +249,7 @@ impl NodeCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn join_equals_the_library_over_the_same_bytes() {

@@ -35,6 +35,9 @@ pub struct Plan {
     /// slots times the sets of a block: when all are in use the lowest slot is given up, and a slot that has an
     /// eighth of them gets no more.
     pub versions_max: usize,
+    /// Leader signatures that may be under way at once to be checked elsewhere, see
+    /// [`Resolver::next_check`](crate::Resolver::next_check); 0: each is checked within the call that needs it.
+    pub checks_max: usize,
     /// PoH ticks a slot lasts, before Alpenglow (agave `DEFAULT_TICKS_PER_SLOT`).
     pub ticks_per_slot: u64,
 }
@@ -50,6 +53,7 @@ impl Default for Plan {
             resync_after: Nanos(2_000_000_000),
             sets_max: 2048,
             versions_max: 16_384,
+            checks_max: 0,
             ticks_per_slot: 64,
         }
     }

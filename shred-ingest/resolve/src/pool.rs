@@ -44,6 +44,10 @@ impl SlabPool {
         !self.free.is_empty()
     }
 
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.len()
+    }
+
     pub(crate) fn take(&mut self) -> Option<u32> {
         self.free.pop()
     }

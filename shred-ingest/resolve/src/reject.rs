@@ -27,9 +27,11 @@ pub enum Reject {
     VersionsExhausted,
     /// No room for another set, and nothing that may be evicted for it.
     SlabsExhausted,
+    /// It would open a set, and too many signatures of its source, or of its set, are being checked.
+    ChecksExhausted,
 }
 
-const OWN_NAMES: [&str; 10] = [
+const OWN_NAMES: [&str; 11] = [
     "foreign_version",
     "slot_out_of_window",
     "no_leader",
@@ -40,6 +42,7 @@ const OWN_NAMES: [&str; 10] = [
     "set_mismatch",
     "versions_exhausted",
     "slabs_exhausted",
+    "checks_exhausted",
 ];
 
 impl Reject {
@@ -63,6 +66,7 @@ impl Reject {
             Self::SetMismatch => BASE + 7,
             Self::VersionsExhausted => BASE + 8,
             Self::SlabsExhausted => BASE + 9,
+            Self::ChecksExhausted => BASE + 10,
         }
     }
 
@@ -96,6 +100,9 @@ pub struct Counters {
     pub rejected: [u64; Reject::COUNT],
     /// Versions of sets opened.
     pub set_opened: u64,
+    /// Versions whose shreds were taken while their signature was checked elsewhere, and which were dropped since it
+    /// was not the leader's or two others of the set were.
+    pub set_discarded: u64,
     /// Sets that needed recovery and got it.
     pub set_recovered: u64,
     /// Data shreds brought back.
@@ -140,6 +147,7 @@ impl Default for Counters {
             shred_accepted: 0,
             rejected: [0; Reject::COUNT],
             set_opened: 0,
+            set_discarded: 0,
             set_recovered: 0,
             shred_recovered: 0,
             set_code_mismatched: 0,
@@ -184,11 +192,12 @@ impl Counters {
 
     /// Every counter but the refusals, with its name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 20] {
+    pub fn named(&self) -> [(&'static str, u64); 21] {
         [
             ("datagram", self.datagram),
             ("shred_accepted", self.shred_accepted),
             ("set_opened", self.set_opened),
+            ("set_discarded", self.set_discarded),
             ("set_recovered", self.set_recovered),
             ("shred_recovered", self.shred_recovered),
             ("set_code_mismatched", self.set_code_mismatched),
@@ -233,6 +242,7 @@ mod tests {
             Reject::SetMismatch,
             Reject::VersionsExhausted,
             Reject::SlabsExhausted,
+            Reject::ChecksExhausted,
         ];
         let all: Vec<Reject> = ShredReject::ALL
             .into_iter()

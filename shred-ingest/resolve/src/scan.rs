@@ -59,6 +59,8 @@ pub(crate) enum Phase {
 #[derive(Clone, Copy)]
 pub(crate) struct Scan {
     phase: Phase,
+    /// The set's first byte begins a batch.
+    begins_batch: bool,
     /// Data shred that is read next.
     place: u8,
     item: Item,
@@ -79,6 +81,7 @@ impl Scan {
     pub(crate) const fn waiting() -> Self {
         Self {
             phase: Phase::Waiting,
+            begins_batch: false,
             place: 0,
             item: Item::BatchHead,
             origin: FecSetIndex(0),
@@ -94,10 +97,16 @@ impl Scan {
         self.phase
     }
 
+    /// Whether the set's first byte begins a batch; `false` while that is not known.
+    pub(crate) const fn begins_batch(&self) -> bool {
+        self.begins_batch
+    }
+
     /// Begins at a batch's first byte.
     pub(crate) fn start_fresh(&mut self, set: FecSetIndex) {
         *self = Self {
             phase: Phase::Active,
+            begins_batch: true,
             origin: set,
             ..Self::waiting()
         };
@@ -114,6 +123,7 @@ impl Scan {
         };
         *self = Self {
             phase: Phase::Active,
+            begins_batch: false,
             place: 0,
             item_at: 0,
             origin,
@@ -274,6 +284,7 @@ impl Scan {
         *self = Self {
             place: self.place,
             phase: self.phase,
+            begins_batch: self.begins_batch,
             origin: set,
             ..Self::waiting()
         };

@@ -1,6 +1,8 @@
 //! What a resolver tells its owner, by plain calls in the order things became known.
 
 use crate::merkle::Root;
+use crate::slab::Slab;
+use shred_wire::shred::SET_SHREDS;
 use shred_wire::txn::TxnView;
 use shred_wire::{FecSetIndex, Nanos, Slot, SourceId};
 
@@ -26,6 +28,57 @@ pub struct ResolvedTxn<'a> {
     pub at: Nanos,
     /// Source of that datagram.
     pub source: SourceId,
+}
+
+/// A set's place in the chain of Merkle roots, told at the first of its shreds that is beyond doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SetLink {
+    /// The slot.
+    pub slot: Slot,
+    /// The set.
+    pub fec_set_index: FecSetIndex,
+    /// Its root.
+    pub root: Root,
+    /// Root of the set before it; for a slot's first set, of the last set of the block it builds on, which is that
+    /// block's id before Alpenglow.
+    pub chained_root: Root,
+    /// Stamp of the shred.
+    pub at: Nanos,
+}
+
+/// What one version of a set carries, when the last of it has been read and its root is authenticated.
+///
+/// An entry batch is what lies in the sets from one that begins it to the next that ends it, along their chained
+/// roots; a set that goes on with a batch is told after the one before it. The bytes are valid during the call only.
+#[derive(Clone, Copy)]
+pub struct SetPayload<'a> {
+    /// The slot.
+    pub slot: Slot,
+    /// The set.
+    pub fec_set_index: FecSetIndex,
+    /// Its root.
+    pub root: Root,
+    /// Root of the set before it.
+    pub chained_root: Root,
+    /// The slot's leader signed the root.
+    pub verified: bool,
+    /// Its first byte begins a batch.
+    pub begins_batch: bool,
+    /// Its last byte ends one.
+    pub ends_batch: bool,
+    pub(crate) slab: &'a Slab,
+    pub(crate) capacity: usize,
+}
+
+impl<'a> SetPayload<'a> {
+    /// The payloads of its 32 data shreds, received or recovered, in order. Some may be empty.
+    pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (slab, capacity) = (self.slab, self.capacity);
+        (0..SET_SHREDS).map(move |place| {
+            let len = slab.head(place).payload_len().min(capacity);
+            &slab.area[place * capacity..place * capacity + len]
+        })
+    }
 }
 
 /// A block, whole from its first to its last entry.
@@ -98,6 +151,10 @@ pub struct Verdict {
 pub trait Sink {
     /// A transaction is known. Each is told once per version of the block.
     fn transaction(&mut self, txn: &ResolvedTxn<'_>);
+    /// A version of a set is known. Each is told once, before the block it is part of.
+    fn set(&mut self, _link: &SetLink) {}
+    /// A version of a set has been read to its end. Each is told once, unless its bytes had to make room before.
+    fn payload(&mut self, _payload: &SetPayload<'_>) {}
     /// A block is whole.
     fn block(&mut self, _block: &BlockEnd) {}
     /// Earlier transactions are void.

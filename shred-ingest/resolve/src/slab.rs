@@ -1,11 +1,13 @@
 //! The bytes of FEC sets, in slabs that are allocated once and reused.
 
-use crate::field::{Lagrange, add_scaled};
-use crate::merkle::{NodeCache, Root, leaf_of_parts};
+use crate::field::{Coded, Kernel, Rows, bits};
+use crate::merkle::{NodeCache, Root};
+use crate::sha256::{HashKernel, LeafJob, leaf_hashes};
 use shred_wire::shred::{
-    CODED_HEAD_LEN, CODED_MAX, DataHead, PAYLOAD_MAX, SET_SHREDS, SetIdentity, ShredKind,
+    CODED_HEAD_LEN, CODED_MAX, DataHead, NODE_LEN, PAYLOAD_MAX, SET_SHREDS, SetIdentity, ShredKind,
     ShredVariant, ShredView,
 };
+use std::cell::Cell;
 
 /// Longest thing in a batch that is read as one piece: a v1 transaction (SIMD-0296).
 pub(crate) const CARRY_LEN: usize = 4096;
@@ -23,16 +25,19 @@ pub(crate) struct Slab {
     /// The piece of an item that lies before a break in contiguity.
     pub(crate) carry: [u8; CARRY_LEN],
     pub(crate) nodes: NodeCache,
+    /// The best for this processor, chosen when the slab was made.
+    kernel: &'static Kernel,
 }
 
 impl Slab {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             area: [0; SET_SHREDS * PAYLOAD_MAX],
             heads: [[0; CODED_HEAD_LEN]; SET_SHREDS],
             parity: [[0; CODED_MAX]; SET_SHREDS],
             carry: [0; CARRY_LEN],
             nodes: NodeCache::new(),
+            kernel: Kernel::best(),
         }
     }
 
@@ -40,12 +45,6 @@ impl Slab {
     #[inline]
     pub(crate) fn head(&self, place: usize) -> DataHead<'_> {
         DataHead::new(&self.heads[place])
-    }
-
-    /// Payload area of the data shred at `place`, padding included.
-    #[inline]
-    pub(crate) fn data(&self, place: usize, capacity: usize) -> &[u8] {
-        &self.area[place * capacity..(place + 1) * capacity]
     }
 
     /// Copies in what the erasure code covers.
@@ -63,40 +62,89 @@ impl Slab {
         }
     }
 
+    /// Whether what lies in the place of `shred` is what the erasure code covers of it.
+    pub(crate) fn holds(&self, shred: &ShredView<'_>) -> bool {
+        let (place, area) = (shred.place(), shred.area());
+        match shred.variant().kind {
+            ShredKind::Data => {
+                let at = place * area.len();
+                self.heads[place] == *shred.data_head().bytes()
+                    && self.area[at..at + area.len()] == *area
+            }
+            ShredKind::Code => self.parity[place][..area.len()] == *area,
+        }
+    }
+
     /// Brings back the data shreds missing from `data`, in index order. `false`, with nothing touched, when
     /// `data` and `code` together hold fewer than 32 shreds.
     ///
     /// The result is a candidate: only the Merkle tree can say whether the code shreds belonged to the data.
-    /// Cost: 32 multiply-adds over the coded bytes for each missing shred.
+    /// Cost: 32 multiplications of the coded bytes for each missing shred; nothing is copied.
     pub(crate) fn recover(&mut self, data: u32, code: u32, capacity: usize) -> bool {
-        let Some(lagrange) = Lagrange::new(u64::from(data) | u64::from(code) << SET_SHREDS) else {
+        let Some(code) = lowest(code, data.count_zeros()) else {
             return false;
         };
-        let mut shred = [0u8; CODED_MAX];
-        for place in (0..SET_SHREDS).filter(|place| data >> place & 1 == 0) {
-            let row = lagrange.row(place as u8);
-            let shred = &mut shred[..CODED_HEAD_LEN + capacity];
-            shred.fill(0);
-            for (point, coefficient) in lagrange.points().iter().zip(row) {
-                let point = usize::from(*point);
-                if point < SET_SHREDS {
-                    let (head, area) = shred.split_at_mut(CODED_HEAD_LEN);
-                    add_scaled(head, &self.heads[point], coefficient);
-                    add_scaled(area, self.data(point, capacity), coefficient);
-                } else {
-                    add_scaled(
-                        shred,
-                        &self.parity[point - SET_SHREDS][..CODED_HEAD_LEN + capacity],
-                        coefficient,
-                    );
-                }
-            }
-            let (head, area) = shred.split_at(CODED_HEAD_LEN);
-            self.heads[place].copy_from_slice(head);
-            self.area[place * capacity..(place + 1) * capacity].copy_from_slice(area);
+        match data.count_zeros() {
+            // What there is room for is also written, and for few shreds that would be felt.
+            0..=4 => self.recover_from::<4>(data, code, capacity),
+            _ => self.recover_from::<SET_SHREDS>(data, code, capacity),
         }
         true
     }
+
+    /// Brings back the up to `MAX` data shreds missing from `data` by as many code shreds.
+    fn recover_from<const MAX: usize>(&mut self, data: u32, code: u32, capacity: usize) {
+        let Self {
+            area,
+            heads,
+            parity,
+            kernel,
+            ..
+        } = self;
+        let heads = Cell::from_mut(heads).as_array_of_cells();
+        let parity = Cell::from_mut(parity).as_array_of_cells();
+        let area = Cell::from_mut(area).as_array_of_cells();
+        let data_shred = |place: usize| Coded {
+            point: place as u8,
+            head: heads[place].as_array_of_cells(),
+            area: &area[place * capacity..(place + 1) * capacity],
+        };
+        let code_shred = |place: usize| {
+            let (head, area) = parity[place]
+                .as_array_of_cells()
+                .split_first_chunk()
+                .expect("a head fits");
+            Coded {
+                point: (SET_SHREDS + place) as u8,
+                head,
+                area: &area[..capacity],
+            }
+        };
+        let mut known = [data_shred(0); SET_SHREDS];
+        let shreds = bits(data).map(data_shred).chain(bits(code).map(code_shred));
+        known
+            .iter_mut()
+            .zip(shreds)
+            .for_each(|(known, shred)| *known = shred);
+        let mut lost = [data_shred(0); MAX];
+        let shreds = bits(!data).map(data_shred);
+        lost.iter_mut()
+            .zip(shreds)
+            .for_each(|(lost, shred)| *lost = shred);
+        let rows = Rows::<MAX>::new(data, code);
+        let rows = rows.as_slice();
+        kernel.recover(&known, &lost[..rows.len()], rows);
+    }
+}
+
+/// The `count` lowest members of `set`; `None` when there are fewer.
+fn lowest(mut set: u32, count: u32) -> Option<u32> {
+    let mut surplus = set.count_ones().checked_sub(count)?;
+    while surplus > 0 {
+        set ^= 1 << (31 - set.leading_zeros());
+        surplus -= 1;
+    }
+    Some(set)
 }
 
 impl Slab {
@@ -107,6 +155,7 @@ impl Slab {
         missing: u32,
         identity: &SetIdentity,
         chained_root: &Root,
+        hashing: &HashKernel,
     ) -> bool {
         let variant = ShredVariant {
             kind: ShredKind::Data,
@@ -116,21 +165,32 @@ impl Slab {
         let Self {
             area, heads, nodes, ..
         } = self;
-        let in_order = (0..SET_SHREDS)
-            .filter(|place| missing >> place & 1 == 1)
-            .all(|place| {
-                DataHead::new(&heads[place])
-                    .check_recovered(identity, place)
-                    .is_ok()
-            });
-        in_order
-            && nodes.admit_recovered(missing, |place| {
-                leaf_of_parts(
-                    &heads[place],
-                    &area[place * capacity..(place + 1) * capacity],
-                    chained_root,
-                )
-            })
+        let places = || (0..SET_SHREDS).filter(|place| missing >> place & 1 == 1);
+        let in_order = places().all(|place| {
+            DataHead::new(&heads[place])
+                .check_recovered(identity, place)
+                .is_ok()
+        });
+        if !in_order {
+            return false;
+        }
+        // Side by side, as they are hashed; then each at its place.
+        let mut jobs = [LeafJob::Received(&[]); SET_SHREDS];
+        for (job, place) in jobs.iter_mut().zip(places()) {
+            *job = LeafJob::Recovered {
+                head: &heads[place],
+                area: &area[place * capacity..(place + 1) * capacity],
+                chained_root,
+            };
+        }
+        let count = missing.count_ones() as usize;
+        let mut hashed = [[0; NODE_LEN]; SET_SHREDS];
+        leaf_hashes(hashing, &jobs[..count], &mut hashed[..count]);
+        let mut leaves = [[0; NODE_LEN]; SET_SHREDS];
+        for (place, leaf) in places().zip(hashed) {
+            leaves[place] = leaf;
+        }
+        nodes.admit_recovered(missing, &leaves, hashing)
     }
 }
 
@@ -183,8 +243,8 @@ mod tests {
                 "head of {place}"
             );
             assert_eq!(
-                slab.data(place, capacity),
-                &shard[CODED_HEAD_LEN..],
+                slab.area[place * capacity..(place + 1) * capacity],
+                shard[CODED_HEAD_LEN..],
                 "area of {place}"
             );
         }
@@ -211,7 +271,9 @@ mod tests {
             for shard in keep {
                 if shard < 32 { data |= 1 << shard } else { code |= 1 << (shard - 32) }
             }
-            recovers(&library_set(seed, 963), data, code, 963);
+            for capacity in [963, 899] {
+                recovers(&library_set(seed, capacity), data, code, capacity);
+            }
         }
     }
 }

@@ -1,9 +1,14 @@
 //! One version of one FEC set: what is known of it besides its bytes.
 
 use crate::merkle::Root;
+use crate::reject::Reject;
+use crate::resolver::Awaited;
 use crate::scan::Scan;
 use shred_wire::Slot;
 use shred_wire::shred::{SIGNATURE_LEN, SetIdentity, ShredKind, ShredVariant, ShredView};
+
+/// Signatures over one root that may turn out bad before no further one is checked.
+const BAD_SIGNATURES_MAX: u8 = 4;
 
 /// No version, no slab.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -21,14 +26,20 @@ pub(crate) struct Version {
     pub(crate) signature: [u8; SIGNATURE_LEN],
     /// A second signature over the same root, should the leader have made one.
     pub(crate) other_signature: Option<[u8; SIGNATURE_LEN]>,
+    /// Shreds that came with a signature over its root that was not the leader's.
+    pub(crate) bad_signatures: u8,
     /// Data shreds at hand, received or recovered.
     pub(crate) data: u32,
     /// Code shreds at hand.
     pub(crate) code: u32,
     /// The leader's signature over the root was checked.
     pub(crate) verified: bool,
+    /// It is being checked elsewhere.
+    pub(crate) awaited: Option<Awaited>,
     /// Another root of the same set is authenticated too.
     pub(crate) equivocated: bool,
+    /// It was told where the set stands in the chain of roots.
+    pub(crate) linked: bool,
     /// Code shreds don't belong to the data shreds: no recovery from them.
     pub(crate) code_mismatched: bool,
     /// What the last data shred says, once it is at hand.
@@ -111,10 +122,13 @@ impl Version {
             chained_root: [0; 32],
             signature: [0; SIGNATURE_LEN],
             other_signature: None,
+            bad_signatures: 0,
             data: 0,
             code: 0,
             verified: false,
+            awaited: None,
             equivocated: false,
+            linked: false,
             code_mismatched: false,
             tail: None,
             scan: Scan::waiting(),
@@ -149,6 +163,22 @@ impl Version {
         self.signature == *signature || self.other_signature.as_ref() == Some(signature)
     }
 
+    /// Remembers a signature over its root, if it is another than the first.
+    pub(crate) fn note_other_signature(&mut self, signature: &[u8; SIGNATURE_LEN]) {
+        if !self.signed_by(signature) {
+            self.other_signature = Some(*signature);
+        }
+    }
+
+    /// Whether one more signature over its root is worth checking. Anyone can put a new one on a copy of a shred.
+    pub(crate) fn check_patience(&self) -> Result<(), Reject> {
+        if self.bad_signatures < BAD_SIGNATURES_MAX {
+            Ok(())
+        } else {
+            Err(Reject::BadLeaderSignature)
+        }
+    }
+
     #[inline]
     pub(crate) fn has(&self, shred: &ShredView<'_>) -> bool {
         let bits = match shred.variant().kind {
@@ -180,7 +210,7 @@ impl Version {
     /// Its root is beyond doubt: signed by the leader or, where that cannot be checked, claimed by two shreds.
     #[inline]
     pub(crate) const fn is_trusted(&self) -> bool {
-        self.verified || self.count() >= 2
+        self.verified || (self.awaited.is_none() && self.count() >= 2)
     }
 
     /// The rest of the set can be recovered now.

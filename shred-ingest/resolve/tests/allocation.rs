@@ -5,10 +5,11 @@ mod common;
 
 use common::shredder::{Block, Set, SetHead, key};
 use common::{Dice, Schedule, payload, plan};
-use shred_resolve::{Arrival, Plan, Policy, ResolvedTxn, Resolver, Sink, SourceId};
+use shred_resolve::{Arrival, Checker, Plan, Policy, ResolvedTxn, Resolver, Sink, SourceId};
 use shred_wire::Nanos;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::VecDeque;
 
 thread_local! {
     /// Calls to the allocator by this thread: the test harness has threads of its own.
@@ -90,6 +91,8 @@ fn allocates_nothing(plan: &Plan, policy: Policy) {
     let leaders = Schedule::of(&key(1), 0..1000);
     let mut resolver = Resolver::new(plan);
     let mut told = Count::default();
+    let mut checker = Checker::new();
+    let mut under_way = VecDeque::with_capacity(plan.checks_max);
     let before = CALLS.get();
     for (at, datagram) in datagrams.iter().enumerate() {
         let arrival = Arrival {
@@ -98,6 +101,14 @@ fn allocates_nothing(plan: &Plan, policy: Policy) {
             at: Nanos(at as u64 * 1000),
         };
         let _ = resolver.handle(datagram, arrival, &leaders, &mut told);
+        while let Some(check) = resolver.next_check() {
+            under_way.push_back(check);
+        }
+        if at % 20 == 0 {
+            while let Some(check) = under_way.pop_front() {
+                resolver.checked(checker.check(&check), &mut told);
+            }
+        }
     }
     assert_eq!(CALLS.get() - before, 0, "{policy:?}");
     assert!(told.0 > 1000, "{} transactions", told.0);
@@ -110,5 +121,11 @@ fn handle_neither_allocates_nor_frees() {
     for policy in [Policy::VerifyThenEmit, Policy::EmitThenVerify] {
         allocates_nothing(&plan(256), policy);
         allocates_nothing(&plan(7), policy);
+        let elsewhere = |plan| Plan {
+            checks_max: 8,
+            ..plan
+        };
+        allocates_nothing(&elsewhere(plan(256)), policy);
+        allocates_nothing(&elsewhere(plan(7)), policy);
     }
 }

@@ -9,8 +9,9 @@ use common::shredder::{
 };
 use common::{Bench, Dice, Line, Schedule, payload, plan};
 use proptest::prelude::*;
-use shred_resolve::Policy;
-use std::collections::{BTreeMap, BTreeSet};
+use shred_resolve::{Arrival, Arrived, Checker, Plan, Policy, Reject, SourceId};
+use shred_wire::Nanos;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const SLOTS: [u64; 2] = [100, 101];
 
@@ -167,7 +168,9 @@ fn stranger(of: &Set, numbers: &mut Numbers, dice: &mut Dice) -> Set {
 }
 
 /// All datagrams in the order in which they arrive.
-fn arrivals(network: Network, dice: &mut Dice) -> Vec<Vec<u8>> {
+///
+/// Damage begins at byte `damage_from`.
+fn arrivals(network: Network, dice: &mut Dice, damage_from: usize) -> Vec<Vec<u8>> {
     let mut numbers = Numbers(0);
     let blocks: Vec<Block> = SLOTS
         .iter()
@@ -190,7 +193,7 @@ fn arrivals(network: Network, dice: &mut Dice) -> Vec<Vec<u8>> {
         if dice.percent(network.corrupt) {
             let mut spoiled = datagram.clone();
             for _ in 0..=dice.below(2) {
-                let place = dice.below(spoiled.len());
+                let place = damage_from + dice.below(spoiled.len() - damage_from);
                 spoiled[place] ^= 1 << dice.below(8);
             }
             extra.push((at, spoiled));
@@ -227,7 +230,7 @@ fn equals_the_reference(
     let mut bench = Bench::new(&plan(128), leaders);
     // Known so far, by slot.
     let mut known: BTreeMap<u64, BTreeSet<Line>> = BTreeMap::new();
-    for (at, datagram) in arrivals(network, &mut dice).iter().enumerate() {
+    for (at, datagram) in arrivals(network, &mut dice, 0).iter().enumerate() {
         bench.policy = match sources {
             Sources::Verified => Policy::VerifyThenEmit,
             Sources::Early => Policy::EmitThenVerify,
@@ -259,6 +262,87 @@ fn equals_the_reference(
     let revoked = bench.resolver.counters().transaction_revoked;
     prop_assert_eq!(revoked, bench.notes.revoked.len() as u64);
     prop_assert!(sources != Sources::Verified || revoked == 0);
+    Ok(())
+}
+
+/// As [`equals_the_reference`], with signatures that are checked elsewhere and answered some time later. Whenever
+/// nothing is under way, all is known that would have been.
+fn late_answers_make_no_difference(
+    seed: u64,
+    network: Network,
+    sources: Sources,
+) -> Result<(), TestCaseError> {
+    let mut dice = Dice(seed);
+    let leaders = Schedule(
+        SLOTS
+            .iter()
+            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
+            .collect(),
+    );
+    let mut reference = Reference::new(leaders.clone());
+    let plan = Plan {
+        checks_max: 32,
+        ..plan(128)
+    };
+    let mut bench = Bench::new(&plan, leaders);
+    let mut checker = Checker::new();
+    let mut under_way = VecDeque::new();
+    let mut known: BTreeMap<u64, BTreeSet<Line>> = BTreeMap::new();
+    let mut touched = BTreeSet::new();
+    // While a check is awaited, a shred with another signature over the same root is taken, be it good or not: the
+    // root vouches for its bytes. The reference is stricter, so signatures are left alone here.
+    let datagrams = arrivals(network, &mut dice, 64);
+    for (at, datagram) in datagrams.iter().enumerate() {
+        bench.policy = match sources {
+            Sources::Early => Policy::EmitThenVerify,
+            Sources::Mixed if dice.percent(50) => Policy::EmitThenVerify,
+            _ => Policy::VerifyThenEmit,
+        };
+        let outcome = bench.give(datagram);
+        under_way.extend(std::iter::from_fn(|| bench.resolver.next_check()));
+        // A refusal for want of checks is as if the datagram had been lost.
+        if outcome != Err(Reject::ChecksExhausted)
+            && let Some((slot, root)) = reference.accept(datagram)
+        {
+            bench.notes.lines.values_mut().for_each(|line| {
+                line.root.get_or_insert(root);
+            });
+            touched.insert(slot);
+        }
+        let answers = match dice.below(8) {
+            0 => under_way.len(),
+            1 => 1,
+            _ if at + 1 == datagrams.len() => under_way.len(),
+            _ => 0,
+        };
+        for check in under_way.drain(..answers.min(under_way.len())) {
+            bench
+                .resolver
+                .checked(checker.check(&check), &mut bench.notes);
+        }
+        if !under_way.is_empty() {
+            continue;
+        }
+        while let Some(slot) = touched.pop_first() {
+            let runs = reference.known(slot);
+            known.insert(slot, runs.iter().flatten().cloned().collect());
+            let told = blocks_told(&bench);
+            let told: BTreeSet<Whole> = told
+                .into_iter()
+                .filter(|whole| whole.slot == slot)
+                .collect();
+            prop_assert_eq!(told, reference.blocks(slot), "blocks after datagram {}", at);
+            if touched.is_empty() {
+                check_lines(&bench, &known, &runs, at)?;
+            }
+        }
+    }
+    let counters = bench.resolver.counters();
+    prop_assert_eq!(
+        counters.transaction_revoked,
+        bench.notes.revoked.len() as u64
+    );
+    prop_assert!(sources != Sources::Verified || counters.transaction_revoked == 0);
     Ok(())
 }
 
@@ -311,6 +395,57 @@ fn check_lines(
     Ok(())
 }
 
+/// Datagrams one by one, and the same in bursts: what is told does not differ.
+fn bursts_make_no_difference(
+    seed: u64,
+    network: Network,
+    sources: Sources,
+) -> Result<(), TestCaseError> {
+    let mut dice = Dice(seed);
+    let leaders = Schedule(
+        SLOTS
+            .iter()
+            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
+            .collect(),
+    );
+    let datagrams = arrivals(network, &mut dice, 0);
+    let arrival = |at: usize| Arrival {
+        source: SourceId(0),
+        policy: match sources {
+            Sources::Early => Policy::EmitThenVerify,
+            Sources::Mixed if at.is_multiple_of(3) => Policy::EmitThenVerify,
+            _ => Policy::VerifyThenEmit,
+        },
+        at: Nanos(1_000_000_000 + 1_000 * at as u64),
+    };
+    let [mut single, mut bursts] = [(); 2].map(|()| Bench::new(&plan(128), leaders.clone()));
+    let mut at = 0;
+    while at < datagrams.len() {
+        let end = datagrams.len().min(at + 1 + dice.below(40));
+        let burst: Vec<Arrived<'_>> = (at..end)
+            .map(|at| Arrived::new(&datagrams[at], arrival(at)))
+            .collect();
+        for (index, datagram) in datagrams[at..end].iter().enumerate() {
+            let one = single.resolver.handle(
+                datagram,
+                arrival(at + index),
+                &single.leaders,
+                &mut single.notes,
+            );
+            let many = bursts
+                .resolver
+                .handle_in(&burst, index, &bursts.leaders, &mut bursts.notes);
+            prop_assert_eq!(one, many, "datagram {}", at + index);
+        }
+        at = end;
+    }
+    prop_assert_eq!(&single.notes.lines, &bursts.notes.lines);
+    prop_assert_eq!(&single.notes.verdicts, &bursts.notes.verdicts);
+    prop_assert_eq!(&single.notes.blocks, &bursts.notes.blocks);
+    prop_assert_eq!(single.resolver.counters(), bursts.resolver.counters());
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -322,6 +457,28 @@ proptest! {
     #[test]
     fn early_less_revoked_equals_the_reference(seed: u64, network in network()) {
         equals_the_reference(seed, network, Sources::Early)?;
+    }
+
+    #[test]
+    fn bursts(seed: u64, network in network()) {
+        for sources in [Sources::Verified, Sources::Early, Sources::Mixed] {
+            bursts_make_no_difference(seed, network, sources)?;
+        }
+    }
+
+    #[test]
+    fn late_answers_verified(seed: u64, network in network()) {
+        late_answers_make_no_difference(seed, network, Sources::Verified)?;
+    }
+
+    #[test]
+    fn late_answers_early(seed: u64, network in network()) {
+        late_answers_make_no_difference(seed, network, Sources::Early)?;
+    }
+
+    #[test]
+    fn late_answers_mixed(seed: u64, network in network()) {
+        late_answers_make_no_difference(seed, network, Sources::Mixed)?;
     }
 
     #[test]

@@ -165,6 +165,7 @@ pub struct Bench<L> {
     pub leaders: L,
     pub notes: Notes,
     pub policy: Policy,
+    pub source: SourceId,
     pub at: Nanos,
 }
 
@@ -175,6 +176,7 @@ impl<L: Leaders> Bench<L> {
             leaders,
             notes: Notes::default(),
             policy: Policy::VerifyThenEmit,
+            source: SourceId(0),
             at: Nanos(1_000_000_000),
         }
     }
@@ -187,7 +189,7 @@ impl<L: Leaders> Bench<L> {
     pub fn give(&mut self, datagram: &[u8]) -> Result<(), Reject> {
         self.at.0 += 1_000;
         let arrival = Arrival {
-            source: SourceId(0),
+            source: self.source,
             policy: self.policy,
             at: self.at,
         };
