@@ -26,6 +26,11 @@ pub const FRAMES_MAX: usize = 1 << 20;
 /// Frames beyond the ring's, into which the newest datagrams are received when they are to be dropped.
 const SCRATCH_FRAMES: usize = RX_BURST;
 
+/// A descriptor's place is its frame's number in the low 20 bits and the payload's offset in the upper 12.
+const FRAME_BITS: u32 = FRAMES_MAX.trailing_zeros();
+/// Furthest into its frame that a payload may start.
+pub(crate) const OFFSET_MAX: usize = (1 << (u32::BITS - FRAME_BITS)) - 1;
+
 /// Sizes of one source's arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArenaPlan {
@@ -110,12 +115,13 @@ pub struct Descriptor {
     pub stamp: Nanos,
     /// 0-based number of this datagram among all that its source saw, refused ones included: gaps are losses.
     pub ordinal: u64,
-    frame: u32,
+    /// See [`FRAME_BITS`].
+    place: u32,
     /// Payload bytes.
     pub len: u16,
     /// Where it came from.
     pub source: SourceId,
-    /// [`Descriptor::STAMPED_BY_HOST`] or 0.
+    /// [`Descriptor::STAMPED_BY_HOST`], [`Descriptor::STAMPED_BY_CARD`] or 0: the kernel's software stamp.
     pub flags: u8,
 }
 
@@ -124,6 +130,20 @@ const _: () = assert!(size_of::<Descriptor>() == 24);
 impl Descriptor {
     /// Flag: the kernel gave no stamp, this process took the time after the receive.
     pub const STAMPED_BY_HOST: u8 = 1;
+    /// Flag: the network card stamped. Its clock is the system's only where something (`phc2sys`) keeps it so.
+    pub const STAMPED_BY_CARD: u8 = 2;
+
+    /// Where in its frame the payload starts: behind the headers where those were received into the frame too.
+    #[inline]
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        (self.place >> FRAME_BITS) as usize
+    }
+
+    #[inline]
+    const fn frame(&self) -> u32 {
+        self.place & (FRAMES_MAX as u32 - 1)
+    }
 }
 
 /// Builds an arena and hands out its two ends. All memory is mapped, touched and (see [`Lock`]) locked here, by
@@ -146,7 +166,7 @@ pub fn frame_ring(plan: &ArenaPlan) -> Result<(RxFrames, CoreFrames, ArenaFacts)
     let nothing = Descriptor {
         stamp: Nanos(0),
         ordinal: 0,
-        frame: 0,
+        place: 0,
         len: 0,
         source: SourceId(0),
         flags: 0,
@@ -241,6 +261,21 @@ impl RxFrames {
         self.region.frame_ptr(loan.frame)
     }
 
+    /// The loan of a frame whose number alone was kept while the kernel had it.
+    ///
+    /// The caller took the number from [`Loan::into_number`], and answers for using it once.
+    #[inline]
+    pub(crate) fn loan_of_number(&self, frame: u32) -> Loan {
+        assert!((frame as usize) < self.region.frame_count);
+        Loan { frame }
+    }
+
+    /// Where frame 0 starts; page-aligned, the others follow each other at [`RxFrames::stride`]. Who may touch which
+    /// is what loans say.
+    pub(crate) fn first_frame_ptr(&self) -> NonNull<u8> {
+        self.region.start
+    }
+
     /// Where the bytes of one of the [`RX_BURST`] scratch frames are. They are never published.
     #[inline]
     pub(crate) fn scratch_ptr(&self, index: usize) -> NonNull<u8> {
@@ -251,7 +286,13 @@ impl RxFrames {
 
     #[inline]
     pub(crate) fn publish(&mut self, loan: Loan, about: Datagram) {
-        assert!(about.len as usize <= self.region.stride);
+        self.publish_at(loan, 0, about);
+    }
+
+    /// As [`RxFrames::publish`], of a payload that starts `offset` bytes into the frame.
+    #[inline]
+    pub(crate) fn publish_at(&mut self, loan: Loan, offset: usize, about: Datagram) {
+        assert!(offset <= OFFSET_MAX && offset + about.len as usize <= self.region.stride);
         let Datagram {
             stamp,
             ordinal,
@@ -262,7 +303,7 @@ impl RxFrames {
         let descriptor = Descriptor {
             stamp,
             ordinal,
-            frame: loan.frame,
+            place: loan.frame | ((offset as u32) << FRAME_BITS),
             len,
             source,
             flags,
@@ -290,6 +331,14 @@ impl RxFrames {
 #[derive(Debug)]
 pub(crate) struct Loan {
     frame: u32,
+}
+
+impl Loan {
+    /// Gives the loan up to whoever keeps the number: see [`RxFrames::loan_of_number`].
+    #[inline]
+    pub(crate) fn into_number(self) -> u32 {
+        self.frame
+    }
 }
 
 /// What is said about a datagram when it is published; a [`Descriptor`] without its frame.
@@ -375,6 +424,20 @@ impl CoreFrames {
     /// The bytes are valid during the call. The frames go back together when all have been handled.
     #[inline]
     pub fn drain(&mut self, count_max: usize, mut handle: impl FnMut(&Descriptor, &[u8])) -> usize {
+        self.drain_burst(count_max, |burst| {
+            for (descriptor, bytes) in burst {
+                handle(descriptor, bytes);
+            }
+        })
+    }
+
+    /// As [`CoreFrames::drain`], with all of them at hand at once.
+    #[inline]
+    pub fn drain_burst(
+        &mut self,
+        count_max: usize,
+        handle: impl for<'a> FnOnce(Burst<'a>),
+    ) -> usize {
         let Self {
             region,
             published,
@@ -388,18 +451,18 @@ impl CoreFrames {
             return 0;
         };
         let (older, newer) = chunk.as_slices();
-        for descriptor in older.iter().chain(newer) {
-            // SAFETY: the descriptor was published and is still in the ring, so the frame is ours to read until
-            // its number goes back below; a panic in `handle` leaves the descriptor in the ring.
-            handle(descriptor, unsafe { region.bytes(descriptor) });
-        }
+        handle(Burst {
+            region,
+            older: older.iter(),
+            newer: newer.iter(),
+        });
         let mut returned = give_back
             .write_chunk(count)
             .expect("the twin ring has a cell for every frame");
         let (first, second) = returned.as_mut_slices();
         let cells = first.iter_mut().chain(second);
         for (cell, descriptor) in cells.zip(older.iter().chain(newer)) {
-            *cell = descriptor.frame;
+            *cell = descriptor.frame();
         }
         // The descriptors' cells first: whoever gets a frame back may publish it at once, and finds a cell for it.
         chunk.commit_all();
@@ -424,6 +487,34 @@ impl CoreFrames {
         self.published.peek().ok()
     }
 }
+
+/// Waiting datagrams, oldest first.
+#[derive(Debug)]
+pub struct Burst<'a> {
+    region: &'a Region,
+    older: std::slice::Iter<'a, Descriptor>,
+    newer: std::slice::Iter<'a, Descriptor>,
+}
+
+impl<'a> Iterator for Burst<'a> {
+    type Item = (&'a Descriptor, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let descriptor = self.older.next().or_else(|| self.newer.next())?;
+        // SAFETY: only `drain_burst` makes one, of descriptors that were published and are still in the ring for as
+        // long as its borrows live, so the frames are ours to read; their numbers go back afterwards, and a panic
+        // leaves the descriptors in the ring.
+        Some((descriptor, unsafe { self.region.bytes(descriptor) }))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = self.older.len() + self.newer.len();
+        (count, Some(count))
+    }
+}
+
+impl ExactSizeIterator for Burst<'_> {}
 
 /// A datagram being read where it was received. Dropping it gives the frame back.
 #[derive(Debug)]
@@ -453,7 +544,7 @@ impl Frame<'_> {
 impl Drop for Frame<'_> {
     #[inline]
     fn drop(&mut self) {
-        let pushed = self.frames.give_back.push(self.descriptor.frame);
+        let pushed = self.frames.give_back.push(self.descriptor.frame());
         debug_assert!(pushed.is_ok(), "the twin ring has a cell for every frame");
     }
 }
@@ -552,7 +643,9 @@ impl Region {
     /// The caller owns the descriptor's frame for reading for as long as it uses the result.
     #[inline]
     unsafe fn bytes(&self, descriptor: &Descriptor) -> &[u8] {
-        let range = self.range(descriptor.frame, usize::from(descriptor.len));
+        let (offset, len) = (descriptor.offset(), usize::from(descriptor.len));
+        let range = self.range(descriptor.frame(), offset + len);
+        let range = range.start + offset..range.end;
         // SAFETY: `range` lies inside the mapping, whose bytes are initialised (the kernel zeroes them); nobody
         // writes to the frame meanwhile, by the caller's promise.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
@@ -671,6 +764,49 @@ mod tests {
         drop(frame);
         assert_eq!(rx.free_count(), 4);
         assert!(core.next_frame().is_none());
+    }
+
+    /// Goal: the last frame and the furthest offset fit one word together.
+    #[test]
+    fn a_payload_may_start_anywhere_in_its_frame() {
+        let plan = ArenaPlan {
+            stride: 4160,
+            ..tiny(2)
+        };
+        let (mut rx, mut core, _) = frame_ring(&plan).unwrap();
+        for (offset, len) in [(0, 4160), (1, 4159), (OFFSET_MAX, 65), (OFFSET_MAX, 0)] {
+            let loan = rx.loan().unwrap();
+            let start = rx.loan_ptr(&loan);
+            // SAFETY: the loan's frame is `stride` bytes that are ours.
+            unsafe { start.add(offset).write_bytes(offset as u8, len) };
+            rx.publish_at(loan, offset, about(1, len as u16));
+            let frame = core.next_frame().unwrap();
+            assert_eq!(frame.descriptor().offset(), offset);
+            assert_eq!(frame.bytes(), vec![offset as u8; len]);
+            // SAFETY: as above.
+            let expected = unsafe { start.add(offset) };
+            assert_eq!(frame.bytes().as_ptr(), expected.as_ptr());
+        }
+        assert_eq!(rx.free_count(), 2);
+        let last = FRAMES_MAX as u32 - 1;
+        let place = last | ((OFFSET_MAX as u32) << FRAME_BITS);
+        let about = Descriptor {
+            stamp: Nanos(0),
+            ordinal: 0,
+            place,
+            len: 0,
+            source: SourceId(0),
+            flags: 0,
+        };
+        assert_eq!((about.frame(), about.offset()), (last, OFFSET_MAX));
+    }
+
+    #[test]
+    #[should_panic(expected = "stride")]
+    fn a_payload_cannot_reach_beyond_its_frame() {
+        let (mut rx, _core, _) = frame_ring(&tiny(2)).unwrap();
+        let loan = rx.loan().unwrap();
+        rx.publish_at(loan, 64, about(0, 65));
     }
 
     #[test]

@@ -11,11 +11,13 @@ pub enum SourceReject {
     Oversize,
     /// Every frame was with the core: the newest is dropped. A replay waits instead.
     FramesFull,
+    /// A packet whose headers contradict its length or each other; only where this process reads headers (AF_XDP).
+    Malformed,
 }
 
 impl SourceReject {
     /// All reasons, in order of their discriminants.
-    pub const ALL: [Self; 2] = [Self::Oversize, Self::FramesFull];
+    pub const ALL: [Self; 3] = [Self::Oversize, Self::FramesFull, Self::Malformed];
 
     /// The metric label.
     #[must_use]
@@ -23,6 +25,7 @@ impl SourceReject {
         match self {
             Self::Oversize => "oversize",
             Self::FramesFull => "frames_full",
+            Self::Malformed => "malformed",
         }
     }
 }
@@ -39,6 +42,12 @@ impl Counter {
             self.0.load(Ordering::Relaxed).wrapping_add(count),
             Ordering::Relaxed,
         );
+    }
+
+    /// Takes over a total that something else counts. Only the owning thread may call this.
+    #[inline]
+    pub(crate) fn set(&self, total: u64) {
+        self.0.store(total, Ordering::Relaxed);
     }
 
     /// The count, which may be an instant old.
@@ -59,8 +68,12 @@ pub struct SourceCounters {
     pub byte_accepted: Counter,
     /// Datagrams refused, by [`SourceReject`].
     pub rejected: [Counter; SourceReject::ALL.len()],
-    /// Datagrams the kernel dropped because the socket's buffer was full (`SO_RXQ_OVFL`).
+    /// Datagrams the kernel dropped because the socket's buffer was full (`SO_RXQ_OVFL`); on AF_XDP because no frame
+    /// was there for them or they were longer than one (`XDP_STATISTICS`, read now and then).
     pub kernel_dropped: Counter,
+    /// Times the kernel found none of our frames to receive into. On io_uring the datagram waits in the socket's
+    /// buffer; on AF_XDP it is dropped.
+    pub frames_exhausted: Counter,
     /// Datagrams that came without a kernel stamp and were stamped by this process.
     pub stamp_missing: Counter,
     /// Receives that failed with anything but "nothing there".
@@ -76,6 +89,7 @@ impl SourceCounters {
             byte_accepted: self.byte_accepted.get(),
             rejected: std::array::from_fn(|reason| self.rejected[reason].get()),
             kernel_dropped: self.kernel_dropped.get(),
+            frames_exhausted: self.frames_exhausted.get(),
             stamp_missing: self.stamp_missing.get(),
             receive_failed: self.receive_failed.get(),
         }
@@ -99,6 +113,8 @@ pub struct SourceTally {
     pub rejected: [u64; SourceReject::ALL.len()],
     /// See [`SourceCounters::kernel_dropped`].
     pub kernel_dropped: u64,
+    /// See [`SourceCounters::frames_exhausted`].
+    pub frames_exhausted: u64,
     /// See [`SourceCounters::stamp_missing`].
     pub stamp_missing: u64,
     /// See [`SourceCounters::receive_failed`].

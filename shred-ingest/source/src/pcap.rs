@@ -7,11 +7,10 @@
 //! Source: draft-ietf-opsawg-pcap (file and record headers), tcpdump.org/linktypes.html (link types),
 //! RFC 791 (IPv4), RFC 8200 (IPv6), RFC 768 (UDP), IEEE 802.1Q (VLAN tags).
 
-mod packet;
 mod reader;
 mod writer;
 
-pub use packet::PcapReject;
+pub use crate::packet::PcapReject;
 pub use reader::{PcapCounters, PcapDatagram, PcapReader};
 pub use writer::PcapWriter;
 

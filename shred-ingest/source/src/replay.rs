@@ -347,7 +347,10 @@ mod tests {
             stamps.iter().map(|&at| (1, at, at)).collect::<Vec<_>>()
         );
         assert!(waited > 100);
-        assert_eq!(source.counters().tally().rejected, [0; 2]);
+        assert_eq!(
+            source.counters().tally().rejected,
+            [0; SourceReject::ALL.len()]
+        );
         assert_eq!(source.close().free_count(), 2);
     }
 

@@ -2,70 +2,23 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use shred_wire::Nanos;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::Socket;
 
-use crate::arena::{Datagram, Descriptor, Loan, RxFrames};
+use crate::arena::{Datagram, Loan, RxFrames};
 use crate::capture::CaptureTap;
+use crate::socket::{CONTROL_LEN, KernelDrops, Told, open_socket, sender, sleep_until_readable};
 use crate::{DatagramSource, RX_BURST, SourceCounters, SourceId, SourceReject};
 
-/// How a socket is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UdpConfig {
-    /// Address and port datagrams arrive on, IPv4 or IPv6.
-    pub bind: SocketAddr,
-    /// Bytes the kernel may hold for us. Forced beyond `net.core.rmem_max` where we may (`CAP_NET_ADMIN`).
-    pub receive_buffer_len: usize,
-    /// `SO_REUSEADDR`. Off by default: a second process on the same port would take datagrams silently.
-    pub reuse_address: bool,
-    /// `SO_BUSY_POLL`: microseconds a receive polls the card's queue. `None` leaves the system's setting.
-    pub busy_poll_us: Option<u32>,
-}
-
-impl UdpConfig {
-    /// The usual settings for `bind`: 32 MiB of buffer. The kernel charges its own overhead against it, so the time
-    /// it rides out is to be read from `kernel_dropped` under load, not computed from payload bytes.
-    #[must_use]
-    pub const fn new(bind: SocketAddr) -> Self {
-        Self {
-            bind,
-            receive_buffer_len: 32 << 20,
-            reuse_address: false,
-            busy_poll_us: None,
-        }
-    }
-}
-
-/// What became of a [`UdpConfig`] on this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UdpFacts {
-    /// Where the socket is bound; the port the kernel chose when port 0 was asked for.
-    pub local: SocketAddr,
-    /// Bytes of buffer the kernel granted (it doubles what is asked, and counts its own overhead against it).
-    pub receive_buffer_len: usize,
-    /// True when the buffer could be forced beyond `net.core.rmem_max`.
-    pub receive_buffer_forced: bool,
-    /// `errno` of a refused `SO_BUSY_POLL`.
-    pub busy_poll_errno: Option<i32>,
-}
-
-/// Why a socket could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("udp {bind}: {step}: {source}")]
-pub struct UdpError {
-    /// The address asked for.
-    pub bind: SocketAddr,
-    /// What was being done.
-    pub step: &'static str,
-    /// The kernel's answer.
-    pub source: io::Error,
-}
+pub use crate::socket::{
+    HardwareStamps, Interface, InterfaceName, Multicast, NoInterface, UdpConfig, UdpError, UdpFacts,
+};
 
 /// One socket and the frames it fills.
 ///
@@ -79,8 +32,7 @@ pub struct UdpSource {
     batch: Batch,
     tap: Option<CaptureTap>,
     counters: Arc<SourceCounters>,
-    /// The socket's drop counter when it was last seen.
-    kernel_dropped_seen: u32,
+    drops: KernelDrops,
 }
 
 impl UdpSource {
@@ -104,7 +56,7 @@ impl UdpSource {
             frames,
             tap,
             counters: Arc::default(),
-            kernel_dropped_seen: 0,
+            drops: KernelDrops::default(),
         };
         Ok((udp.armed(), facts))
     }
@@ -139,6 +91,11 @@ impl UdpSource {
     #[inline]
     fn arm(&mut self, index: usize) {
         let loan = self.frames.loan();
+        self.arm_with(index, loan);
+    }
+
+    #[inline]
+    fn arm_with(&mut self, index: usize, loan: Option<Loan>) {
         let start = match &loan {
             Some(loan) => self.frames.loan_ptr(loan),
             None => self.frames.scratch_ptr(index),
@@ -148,13 +105,18 @@ impl UdpSource {
         self.batch.point(index, start, self.frames.stride());
     }
 
-    /// Frames may have come back since messages were pointed at scratch frames.
+    /// Frames may have come back since messages were pointed at scratch frames. The first messages go first, as the
+    /// kernel fills them first: while there are fewer frames than messages, the last ones' are brought forward, or a
+    /// trickle of datagrams would never meet a frame.
     #[cold]
     fn rearm_scratch(&mut self) {
         self.batch.scratch_count = 0;
         for index in 0..RX_BURST {
             if self.batch.loans[index].is_none() {
-                self.arm(index);
+                let free = self.frames.loan();
+                let behind = &mut self.batch.loans[index + 1..];
+                let loan = free.or_else(|| behind.iter_mut().rev().find_map(Option::take));
+                self.arm_with(index, loan);
             }
         }
     }
@@ -165,17 +127,8 @@ impl UdpSource {
         let message = self.batch.message(index);
         let ordinal = self.counters.datagram_received.get();
         self.counters.datagram_received.add(1);
-        self.count_kernel_drops(message.kernel_dropped);
-        let (stamp, flags) = match message.stamp {
-            Some(stamp) => (stamp, 0),
-            None => {
-                self.counters.stamp_missing.add(1);
-                (
-                    *received_at.get_or_insert_with(wall_clock),
-                    Descriptor::STAMPED_BY_HOST,
-                )
-            }
-        };
+        self.drops.count(&message.told, &self.counters);
+        let (stamp, flags) = message.told.stamped(received_at, &self.counters);
         let loan = self.batch.loans[index].take();
         if loan.is_none() {
             self.batch.scratch_count -= 1;
@@ -214,15 +167,6 @@ impl UdpSource {
             tap.offer(stamp, from, self.local, payload);
         }
     }
-
-    #[inline]
-    fn count_kernel_drops(&mut self, total: Option<u32>) {
-        if let Some(total) = total {
-            let dropped = total.wrapping_sub(self.kernel_dropped_seen);
-            self.counters.kernel_dropped.add(u64::from(dropped));
-            self.kernel_dropped_seen = total;
-        }
-    }
 }
 
 impl DatagramSource for UdpSource {
@@ -254,113 +198,13 @@ impl DatagramSource for UdpSource {
     }
 
     fn wait(&mut self, at_most: Duration) {
-        let mut ready = libc::pollfd {
-            fd: self.socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let timeout = libc::timespec {
-            tv_sec: at_most.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-            tv_nsec: at_most.subsec_nanos().into(),
-        };
-        // SAFETY: both point at live locals; the answer is not needed, the next poll finds out.
-        unsafe { libc::ppoll(&raw mut ready, 1, &raw const timeout, std::ptr::null()) };
+        sleep_until_readable(self.socket.as_raw_fd(), at_most);
     }
 
     fn counters(&self) -> &Arc<SourceCounters> {
         &self.counters
     }
 }
-
-fn open_socket(config: &UdpConfig) -> Result<(Socket, UdpFacts), UdpError> {
-    let failed = |step| {
-        move |source| UdpError {
-            bind: config.bind,
-            step,
-            source,
-        }
-    };
-    let socket = Socket::new(
-        Domain::for_address(config.bind),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )
-    .map_err(failed("open"))?;
-    let fd = socket.as_raw_fd();
-    socket
-        .set_nonblocking(true)
-        .map_err(failed("set non-blocking"))?;
-    if config.bind.is_ipv6() {
-        // A source is one address; IPv4 has its own socket.
-        socket.set_only_v6(true).map_err(failed("IPV6_V6ONLY"))?;
-    }
-    if config.reuse_address {
-        socket
-            .set_reuse_address(true)
-            .map_err(failed("SO_REUSEADDR"))?;
-    }
-    let asked_len = i32::try_from(config.receive_buffer_len).unwrap_or(i32::MAX);
-    let receive_buffer_forced = set_option(fd, libc::SO_RCVBUFFORCE, asked_len).is_ok();
-    if !receive_buffer_forced {
-        set_option(fd, libc::SO_RCVBUF, asked_len).map_err(failed("SO_RCVBUF"))?;
-    }
-    // Before the socket is bound, so that no datagram comes without.
-    set_option(fd, libc::SO_TIMESTAMPNS, 1).map_err(failed("SO_TIMESTAMPNS"))?;
-    set_option(fd, libc::SO_RXQ_OVFL, 1).map_err(failed("SO_RXQ_OVFL"))?;
-    let busy_poll = config.busy_poll_us.map_or(Ok(()), |micros| {
-        set_option(
-            fd,
-            libc::SO_BUSY_POLL,
-            i32::try_from(micros).unwrap_or(i32::MAX),
-        )
-    });
-    socket
-        .bind(&SockAddr::from(config.bind))
-        .map_err(failed("bind"))?;
-    let local = socket
-        .local_addr()
-        .map_err(failed("read the bound address"))?;
-    let facts = UdpFacts {
-        local: local.as_socket().unwrap_or(config.bind),
-        receive_buffer_len: socket
-            .recv_buffer_size()
-            .map_err(failed("read SO_RCVBUF"))?,
-        receive_buffer_forced,
-        busy_poll_errno: busy_poll.err().and_then(|error| error.raw_os_error()),
-    };
-    Ok((socket, facts))
-}
-
-fn set_option(fd: RawFd, name: i32, value: i32) -> io::Result<()> {
-    // SAFETY: `value` is a live `int`, which is what every option used here takes.
-    let result = unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            name,
-            (&raw const value).cast(),
-            size_of::<i32>() as libc::socklen_t,
-        )
-    };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-fn wall_clock() -> Nanos {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Nanos(u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// Control messages we asked for: a stamp and a drop counter, each behind its 16-byte header.
-const CONTROL_LEN: usize = {
-    // SAFETY: arithmetic on its argument.
-    unsafe { (libc::CMSG_SPACE(size_of::<libc::timespec>() as u32) + libc::CMSG_SPACE(4)) as usize }
-};
 
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_LEN]);
@@ -393,8 +237,7 @@ struct Message {
     len: usize,
     /// True when the datagram was longer than the frame.
     cut: bool,
-    stamp: Option<Nanos>,
-    kernel_dropped: Option<u32>,
+    told: Told,
 }
 
 impl Batch {
@@ -452,32 +295,16 @@ impl Batch {
     fn message(&self, index: usize) -> Message {
         assert!(index < RX_BURST);
         // SAFETY: `memory` is live and ours, `index` in range, and the kernel is done with it.
-        let header = unsafe { &(*self.memory.as_ptr()).headers[index] };
-        let mut message = Message {
+        let (header, control) = unsafe {
+            let memory = self.memory.as_ptr();
+            (&(*memory).headers[index], &(*memory).controls[index].0)
+        };
+        let written = header.msg_hdr.msg_controllen.min(CONTROL_LEN);
+        Message {
             len: header.msg_len as usize,
             cut: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            stamp: None,
-            kernel_dropped: None,
-        };
-        // SAFETY: the kernel wrote `msg_controllen` bytes of whole control messages into our control array; the
-        // macros stay inside them. Their data need not be aligned.
-        unsafe {
-            let mut control = libc::CMSG_FIRSTHDR(&raw const header.msg_hdr);
-            while !control.is_null() {
-                let data = libc::CMSG_DATA(control);
-                match ((*control).cmsg_level, (*control).cmsg_type) {
-                    (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
-                        message.stamp = nanos(data.cast::<libc::timespec>().read_unaligned());
-                    }
-                    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                        message.kernel_dropped = Some(data.cast::<u32>().read_unaligned());
-                    }
-                    _ => {}
-                }
-                control = libc::CMSG_NXTHDR(&raw const header.msg_hdr, control);
-            }
+            told: Told::read(&control[..written]),
         }
-        message
     }
 
     /// Sender and bytes of a message that was received and not armed anew.
@@ -491,7 +318,11 @@ impl Batch {
             let vector = (*memory).vectors[index];
             let payload =
                 std::slice::from_raw_parts(vector.iov_base.cast(), len.min(vector.iov_len));
-            (sender(&raw const (*memory).senders[index]), payload)
+            let from = std::slice::from_raw_parts(
+                (&raw const (*memory).senders[index]).cast::<u8>(),
+                size_of::<libc::sockaddr_storage>(),
+            );
+            (sender(from), payload)
         }
     }
 }
@@ -503,44 +334,16 @@ impl Drop for Batch {
     }
 }
 
-#[inline]
-fn nanos(time: libc::timespec) -> Option<Nanos> {
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    let nanos = u64::try_from(time.tv_nsec).ok()?;
-    Some(Nanos(
-        seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?,
-    ))
-}
-
-/// # Safety
-/// `storage` points at a zeroed `sockaddr_storage` or one the kernel filled in.
-unsafe fn sender(storage: *const libc::sockaddr_storage) -> SocketAddr {
-    // SAFETY: `sockaddr_storage` is large and aligned enough for both kinds, and every field is plain data.
-    unsafe {
-        match i32::from((*storage).ss_family) {
-            libc::AF_INET => {
-                let address = storage.cast::<libc::sockaddr_in>();
-                let ip = Ipv4Addr::from(u32::from_be((*address).sin_addr.s_addr));
-                SocketAddrV4::new(ip, u16::from_be((*address).sin_port)).into()
-            }
-            libc::AF_INET6 => {
-                let address = storage.cast::<libc::sockaddr_in6>();
-                let ip = Ipv6Addr::from((*address).sin6_addr.s6_addr);
-                SocketAddrV6::new(ip, u16::from_be((*address).sin6_port), 0, 0).into()
-            }
-            _ => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::arena::{ArenaPlan, CoreFrames, Lock, frame_ring};
+    use crate::arena::{ArenaPlan, CoreFrames, Descriptor, Lock, frame_ring};
+    use crate::lab::{FAR, NEAR, in_lab, ip};
+    use crate::socket::wall_clock;
     use crate::until;
-    use std::net::UdpSocket;
+    use std::net::{IpAddr, UdpSocket};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     const LOOPBACK: &str = "127.0.0.1:0";
@@ -663,6 +466,26 @@ mod tests {
         assert_eq!(source.close().free_count(), 8, "a frame leaked");
     }
 
+    /// Goal: with fewer frames than messages, a frame that came back to a late message is not out of reach.
+    /// Method: all frames are put where a core on another thread can leave them, behind scratch frames.
+    #[test]
+    fn frames_of_the_last_messages_are_brought_forward() {
+        let (mut source, mut core, facts) = open(LOOPBACK, 0, 4);
+        for index in 0..4 {
+            let loan = source.batch.loans[index].take();
+            source.arm_with(index, None);
+            source.batch.scratch_count -= 1;
+            source.arm_with(RX_BURST - 1 - index, loan);
+        }
+        let socket = sender(facts.local);
+        for index in 0..10u8 {
+            socket.send(&[index]).unwrap();
+            assert_eq!(source.poll(), 1);
+            assert_eq!(drain(&mut core)[0].1, [index]);
+        }
+        assert_eq!(source.close().free_count(), 4);
+    }
+
     /// Goal: what the kernel drops before we see it is counted too.
     /// Method: the smallest buffer the kernel grants, flooded; the next datagram brings the drop count along.
     #[test]
@@ -754,6 +577,14 @@ mod tests {
     }
 
     #[test]
+    fn polling_touches_no_heap() {
+        let (mut source, mut core, facts) = open(LOOPBACK, 0, 16);
+        let socket = sender(facts.local);
+        crate::check_that_no_poll_allocates(&mut source, &mut core, &socket);
+        assert_eq!(source.close().free_count(), 16);
+    }
+
+    #[test]
     fn waiting_ends_when_a_datagram_comes_or_the_time_is_up() {
         let (mut source, _core, facts) = open(LOOPBACK, 0, 4);
         let started = std::time::Instant::now();
@@ -769,6 +600,7 @@ mod tests {
         let config = UdpConfig {
             receive_buffer_len: 300_000,
             busy_poll_us: Some(50),
+            prefer_busy_poll: true,
             ..UdpConfig::new(LOOPBACK.parse().unwrap())
         };
         let plan = ArenaPlan {
@@ -790,20 +622,116 @@ mod tests {
         assert!(taken.to_string().contains(&facts.local.to_string()));
     }
 
+    fn group(group: &str, sender: Option<&str>) -> Option<Multicast> {
+        Some(Multicast {
+            group: group.parse().unwrap(),
+            sender: sender.map(|sender| sender.parse().unwrap()),
+        })
+    }
+
+    fn open_group(config: &UdpConfig) -> (UdpSource, CoreFrames) {
+        let plan = ArenaPlan {
+            frame_count: 16,
+            ..ArenaPlan::default()
+        };
+        let (frames, core, _) = frame_ring(&plan).unwrap();
+        let (source, _) = UdpSource::open(config, SourceId(0), frames, None).unwrap();
+        (source, core)
+    }
+
+    /// Goal: what is sent to the group on that interface is taken, by each of two processes, and nothing that is
+    /// sent to another group.
     #[test]
-    fn senders_of_either_family_are_read() {
-        for address in ["10.1.2.3:4567", "[fd00::77]:89"] {
-            let address: SocketAddr = address.parse().unwrap();
-            let stored = SockAddr::from(address);
-            // SAFETY: zero bytes are a value of the type, and the copy stays inside both.
-            let storage = unsafe {
-                let mut storage: libc::sockaddr_storage = zeroed();
-                let into = (&raw mut storage).cast::<u8>();
-                into.copy_from_nonoverlapping(stored.as_ptr().cast(), stored.len() as usize);
-                storage
+    fn a_group_is_received_on_its_interface() {
+        in_lab(|lab| {
+            let by_name = Interface::Name(lab.near_name);
+            let by_address = Interface::Address(NEAR.parse().unwrap());
+            ip(&format!("addr add fd77::1/64 dev {} nodad", lab.near_name)).unwrap();
+            let to_v4 = lab.far(|| {
+                ip(&format!("route add 239.0.0.0/8 dev {}", lab.far_name)).unwrap();
+                UdpSocket::bind((FAR, 0)).unwrap()
+            });
+            let far_index = lab.far(|| lab.far_name.index().unwrap());
+            let to_v6 = lab.far(|| {
+                ip(&format!("addr add fd77::2/64 dev {} nodad", lab.far_name)).unwrap();
+                UdpSocket::bind("[fd77::2]:0").unwrap()
+            });
+            for (joined, other, interface, scope) in [
+                ("239.7.7.7", "239.7.7.8", by_name, 0),
+                ("239.7.7.7", "239.7.7.8", by_address, 0),
+                ("ff15::7", "ff15::8", by_name, far_index),
+                (
+                    "ff15::7",
+                    "ff15::8",
+                    Interface::Address("fd77::1".parse().unwrap()),
+                    far_index,
+                ),
+            ] {
+                let group_ip: IpAddr = joined.parse().unwrap();
+                let config = UdpConfig {
+                    multicast: group(joined, None),
+                    interface,
+                    ..UdpConfig::new((group_ip, 7777).into())
+                };
+                let mut both = [open_group(&config), open_group(&config)];
+                let socket = if group_ip.is_ipv4() { &to_v4 } else { &to_v6 };
+                let send = |group: &str, bytes: &[u8]| {
+                    let mut to = SocketAddr::new(group.parse().unwrap(), 7777);
+                    if let SocketAddr::V6(to) = &mut to {
+                        to.set_scope_id(scope);
+                    }
+                    socket.send_to(bytes, to).unwrap();
+                };
+                // Somebody else on this host has joined the other group.
+                let others = UdpConfig {
+                    multicast: group(other, None),
+                    bind: (other.parse::<IpAddr>().unwrap(), 7777).into(),
+                    ..config
+                };
+                let (mut others, _) = open_group(&others);
+                send(other, b"not for us");
+                send(joined, b"to all");
+                for (source, core) in &mut both {
+                    until("it came", || source.poll() == 1);
+                    assert_eq!(drain(core)[0].1, b"to all");
+                    assert_eq!(source.poll(), 0);
+                }
+                until("the other came", || others.poll() == 1);
+            }
+        });
+    }
+
+    /// Goal: with a sender chosen, nobody else's datagrams are taken.
+    #[test]
+    fn a_group_may_be_taken_from_one_sender_alone() {
+        in_lab(|lab| {
+            let [chosen, other] = lab.far(|| {
+                ip(&format!("route add 232.0.0.0/8 dev {}", lab.far_name)).unwrap();
+                ip(&format!("addr add 10.77.0.3/24 dev {}", lab.far_name)).unwrap();
+                [FAR, "10.77.0.3"].map(|from| UdpSocket::bind((from, 0)).unwrap())
+            });
+            let to: SocketAddr = "232.7.7.7:7777".parse().unwrap();
+            let config = UdpConfig {
+                multicast: group("232.7.7.7", Some(FAR)),
+                interface: Interface::Name(lab.near_name),
+                ..UdpConfig::new("0.0.0.0:7777".parse().unwrap())
             };
-            // SAFETY: filled in above.
-            assert_eq!(unsafe { super::sender(&raw const storage) }, address);
-        }
+            let (mut source, mut core) = open_group(&config);
+            // A group that only somebody else on this host has joined, for another port.
+            let others = UdpConfig {
+                multicast: group("232.7.7.8", None),
+                bind: "0.0.0.0:8888".parse().unwrap(),
+                ..config
+            };
+            let (_others, _) = open_group(&others);
+            chosen
+                .send_to(b"to another group", "232.7.7.8:7777")
+                .unwrap();
+            other.send_to(b"from another", to).unwrap();
+            chosen.send_to(b"from the chosen", to).unwrap();
+            until("it came", || source.poll() == 1);
+            assert_eq!(drain(&mut core)[0].1, b"from the chosen");
+            assert_eq!(source.poll(), 0);
+        });
     }
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use shred_wire::Nanos;
 
-use super::packet::{LinkType, find_datagram};
+use crate::packet::{Gre, LinkType, find_datagram};
+
 use super::{
     FILE_HEADER_LEN, MAGIC_MICROS, MAGIC_NANOS, MAGIC_PCAPNG, PcapError, PcapReject,
     RECORD_HEADER_LEN, RECORD_LEN_MAX,
@@ -203,7 +204,12 @@ impl<R: Read> PcapReader<R> {
 
     fn take_datagram(&mut self, record: &Record, bytes: Range<usize>) {
         let cut = record.kept_len < record.frame_len;
-        match find_datagram(self.format.link, &self.buffer[bytes.clone()], cut) {
+        match find_datagram(
+            self.format.link,
+            &self.buffer[bytes.clone()],
+            cut,
+            Gre::Refuse,
+        ) {
             Ok(found) => {
                 self.counters.datagram_read += 1;
                 self.current = Some(Current {
