@@ -2,8 +2,7 @@
 
 use std::error::Error;
 
-const DEFINITIONS: [&str; 5] = [
-    "proto/auth.proto",
+const DEFINITIONS: [&str; 4] = [
     "proto/bundle.proto",
     "proto/packet.proto",
     "proto/searcher.proto",

@@ -6,17 +6,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jito_auth::{AuthOptions, Authenticator};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::auth::{AuthOptions, Authenticator};
 use crate::encode::{BundleCodec, EncodedBundle};
 use crate::error::ClientError;
 use crate::proto::searcher as wire;
 use crate::proto::searcher::searcher_service_client::SearcherServiceClient;
 use crate::results::BundleResults;
-use crate::transport::{self, Clock, Connector, WriteStamps};
+use crate::transport::{Clock, Connector, WriteStamps};
 
 /// How to connect.
 #[derive(Clone)]
@@ -229,7 +229,7 @@ impl SearcherClient {
         let Some(auth) = &self.auth else {
             return Ok(());
         };
-        self.within_timeout(auth.renew()).await
+        self.within_timeout(async { Ok(auth.renew().await?) }).await
     }
 
     /// Opens the result stream.
@@ -308,7 +308,7 @@ fn prepare(endpoint: &str, options: &ConnectOptions) -> Result<Prepared, ClientE
         clock,
         ..
     } = options;
-    let endpoint = transport::endpoint(endpoint, *plaintext_remote, *connect_timeout, *keep_alive)?;
+    let endpoint = jito_auth::endpoint(endpoint, *plaintext_remote, *connect_timeout, *keep_alive)?;
     Ok((
         endpoint,
         clock.clone().map(|clock| Arc::new(WriteStamps::new(clock))),

@@ -1,5 +1,6 @@
 //! What can go wrong between the caller and a block engine.
 
+use jito_auth::{AuthError, EndpointError};
 use tonic::{Code, Status};
 
 use crate::encode::EncodeError;
@@ -89,6 +90,25 @@ impl ClientError {
         Self::Protocol {
             code: Code::Internal,
             message: message.into(),
+        }
+    }
+}
+
+impl From<EndpointError> for ClientError {
+    fn from(error: EndpointError) -> Self {
+        match error {
+            EndpointError::Bad { endpoint } => Self::BadEndpoint { endpoint },
+            EndpointError::TlsNotBuilt { endpoint } => Self::TlsNotBuilt { endpoint },
+            EndpointError::PlaintextRefused { endpoint } => Self::PlaintextRefused { endpoint },
+        }
+    }
+}
+
+impl From<AuthError> for ClientError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Status(status) => status.into(),
+            AuthError::Protocol(words) => Self::protocol(words),
         }
     }
 }

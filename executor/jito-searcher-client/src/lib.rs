@@ -16,7 +16,6 @@
 //! Transport: plain text, and by default to loopback addresses only. `https://` endpoints are refused with
 //! [`ClientError::TlsNotBuilt`] unless the crate is built with the feature `tls`.
 
-pub mod auth;
 pub mod bundle_id;
 pub mod client;
 pub mod encode;
@@ -24,11 +23,11 @@ pub mod error;
 pub mod results;
 pub mod transport;
 
-pub use auth::{AuthOptions, Sign};
 pub use bundle_id::BundleId;
 pub use client::{ConnectOptions, SearcherClient};
 pub use encode::{EncodeError, EncodedBundle};
 pub use error::ClientError;
+pub use jito_auth::{AuthOptions, Sign};
 pub use results::{BundleResults, ResultEvent};
 pub use transport::WriteStamps;
 
@@ -37,10 +36,7 @@ pub use transport::WriteStamps;
 /// The modules are siblings because the generated code names its neighbours by `super::`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::unwrap_used)]
 pub mod proto {
-    /// `auth.AuthService`: challenge, tokens, refresh.
-    pub mod auth {
-        tonic::include_proto!("auth");
-    }
+    pub use jito_auth::proto::auth;
     /// Bundles and what became of them.
     pub mod bundle {
         tonic::include_proto!("bundle");

@@ -1,24 +1,19 @@
-//! The connection: which endpoints are taken, how it is kept warm, and when bytes left for the socket.
+//! The connection: how it is opened, and when bytes left for the socket.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tonic::codegen::Service;
 use tonic::codegen::http::Uri;
-use tonic::transport::Endpoint;
-
-use crate::error::ClientError;
 
 /// Nanoseconds on a clock of the caller's choice.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -161,69 +156,6 @@ impl fmt::Debug for WriteStamps {
             .field("announced", &self.announced)
             .finish_non_exhaustive()
     }
-}
-
-/// Checks `endpoint` and fills in what keeps its connection warm.
-///
-/// Small requests must leave at once (no Nagle delay), and an idle connection must neither be dropped by a
-/// middlebox nor be found dead by the next bundle: HTTP/2 pings go out every `keep_alive` also while idle.
-pub(crate) fn endpoint(
-    text: &str,
-    plaintext_remote: bool,
-    connect_timeout: Duration,
-    keep_alive: Duration,
-) -> Result<Endpoint, ClientError> {
-    let bad = || ClientError::BadEndpoint {
-        endpoint: text.to_owned(),
-    };
-    let uri: Uri = text.parse().map_err(|_| bad())?;
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(bad)?;
-    let secure = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") if plaintext_remote || is_loopback(host) => false,
-        Some("http") => {
-            return Err(ClientError::PlaintextRefused {
-                endpoint: text.to_owned(),
-            });
-        }
-        _ => return Err(bad()),
-    };
-    let endpoint = Endpoint::from(uri);
-    let endpoint = if secure {
-        with_tls(endpoint, text)?
-    } else {
-        endpoint
-    };
-    Ok(endpoint
-        .connect_timeout(connect_timeout)
-        .http2_keep_alive_interval(keep_alive)
-        .keep_alive_timeout(keep_alive)
-        .keep_alive_while_idle(true))
-}
-
-#[cfg(feature = "tls")]
-fn with_tls(endpoint: Endpoint, text: &str) -> Result<Endpoint, ClientError> {
-    let roots = tonic::transport::ClientTlsConfig::new().with_native_roots();
-    endpoint
-        .tls_config(roots)
-        .map_err(|_| ClientError::BadEndpoint {
-            endpoint: text.to_owned(),
-        })
-}
-
-#[cfg(not(feature = "tls"))]
-fn with_tls(_: Endpoint, text: &str) -> Result<Endpoint, ClientError> {
-    Err(ClientError::TlsNotBuilt {
-        endpoint: text.to_owned(),
-    })
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost"
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Opens TCP connections whose writes are stamped.
@@ -388,38 +320,5 @@ mod tests {
         drop((a, b, c));
         assert!(stamps.entries().queue.is_empty());
         assert_eq!(stamps.announced.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn endpoints_that_would_leak_or_cannot_work_are_refused() {
-        let take =
-            |text, remote| endpoint(text, remote, Duration::from_secs(1), Duration::from_secs(1));
-        for text in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"] {
-            assert!(take(text, false).is_ok(), "{text}");
-        }
-        assert!(matches!(
-            take("http://10.0.0.1:1", false),
-            Err(ClientError::PlaintextRefused { .. })
-        ));
-        assert!(matches!(
-            take("http://localhost.evil.example:1", false),
-            Err(ClientError::PlaintextRefused { .. })
-        ));
-        assert!(take("http://10.0.0.1:1", true).is_ok());
-        for text in ["", "127.0.0.1:1", "/path", "ftp://127.0.0.1:1", "http://"] {
-            assert!(
-                matches!(take(text, true), Err(ClientError::BadEndpoint { .. })),
-                "{text}"
-            );
-        }
-        let secure = take("https://ny.example", false);
-        if cfg!(feature = "tls") {
-            assert!(secure.is_ok(), "{secure:?}");
-        } else {
-            assert!(
-                matches!(secure, Err(ClientError::TlsNotBuilt { .. })),
-                "{secure:?}"
-            );
-        }
     }
 }

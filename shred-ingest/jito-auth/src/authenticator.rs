@@ -1,19 +1,20 @@
-//! Tokens: a challenge signed once, an access token renewed before it runs out.
+//! The tokens of one connection, and when they are renewed.
 //!
-//! Most block engines take bundles without. Where one wants it (`execution.md` section 4, reference client's
-//! `token_authenticator.rs`): ask for a challenge, sign `"{base58 key}-{challenge}"`, carry the access token
+//! As the reference clients do it (`token_authenticator.rs` of jito-labs/searcher-examples and of
+//! jito-labs/shredstream-proxy): ask for a challenge, sign `"{base58 key}-{challenge}"`, carry the access token
 //! with every call, refresh it when less than five minutes are left, start over when the refresh token has
 //! less than five minutes left.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::bytes::Bytes;
+use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
-use crate::error::ClientError;
 use crate::proto::auth as wire;
 use crate::proto::auth::auth_service_client::AuthServiceClient;
 
@@ -23,21 +24,30 @@ pub type Sign = Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>;
 /// Who authenticates. The secret key stays behind the closure.
 #[derive(Clone)]
 pub struct AuthOptions {
-    /// The key the block engine knows.
+    /// The key the service knows.
     pub pubkey: [u8; 32],
     /// Signs the challenge. Called once per full authentication, on the runtime's thread.
     pub sign: Sign,
-    /// `auth.Role` on the wire: 1 is a searcher at Jito; Harmonic calls the same role 3.
+    /// `auth.Role` on the wire: at Jito 1 is a searcher, 3 a subscriber of ShredStream; at Harmonic 3 is a searcher.
     pub role: i32,
 }
 
 impl AuthOptions {
     /// A searcher.
     pub fn searcher(pubkey: [u8; 32], sign: Sign) -> Self {
+        Self::with_role(wire::Role::Searcher, pubkey, sign)
+    }
+
+    /// A subscriber of ShredStream.
+    pub fn shredstream_subscriber(pubkey: [u8; 32], sign: Sign) -> Self {
+        Self::with_role(wire::Role::ShredstreamSubscriber, pubkey, sign)
+    }
+
+    fn with_role(role: wire::Role, pubkey: [u8; 32], sign: Sign) -> Self {
         Self {
             pubkey,
             sign,
-            role: wire::Role::Searcher as i32,
+            role: role as i32,
         }
     }
 }
@@ -57,16 +67,42 @@ pub const RENEW_BEFORE_SECONDS: u64 = 5 * 60;
 /// Longest challenge that is signed. Jito's are a few dozen characters.
 pub const CHALLENGE_LEN_MAX: usize = 256;
 
+/// Longest token that is carried: it goes into a header of every call.
+pub const TOKEN_LEN_MAX: usize = 8 * 1024;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// A call failed. The words are the service's, or the transport's.
+    #[error(transparent)]
+    Status(#[from] Status),
+    /// An answer that does not follow the protocol.
+    #[error("authentication: {0}")]
+    Protocol(&'static str),
+}
+
+/// What an [`Authenticator`] has done so far.
+#[derive(Debug, Default)]
+pub struct AuthCounters {
+    /// Tokens got by signing a challenge.
+    pub challenge_signed: AtomicU64,
+    /// Access tokens got for a refresh token.
+    pub token_refreshed: AtomicU64,
+}
+
 /// Holds the tokens of one connection.
-pub(crate) struct Authenticator {
+///
+/// Shared by reference between tasks: a burst of calls fetches tokens once.
+pub struct Authenticator {
     options: AuthOptions,
     channel: Channel,
+    counters: Arc<AuthCounters>,
     tokens: RwLock<Option<Tokens>>,
     /// Held while tokens are fetched, so that a burst of calls fetches them once.
     fetching: tokio::sync::Mutex<()>,
 }
 
-/// What the engine gave us. Times are UNIX seconds.
+/// What the service gave us. Times are UNIX seconds.
 #[derive(Clone)]
 struct Tokens {
     header: MetadataValue<Ascii>,
@@ -100,18 +136,28 @@ impl Tokens {
 }
 
 impl Authenticator {
-    pub(crate) fn new(options: AuthOptions, channel: Channel) -> Self {
+    /// Nothing is sent before the first call.
+    pub fn new(options: AuthOptions, channel: Channel) -> Self {
+        Self::counting(options, channel, Arc::default())
+    }
+
+    /// The same, counting into `counters`, which may outlive this connection.
+    pub fn counting(options: AuthOptions, channel: Channel, counters: Arc<AuthCounters>) -> Self {
         Self {
             options,
             channel,
+            counters,
             tokens: RwLock::new(None),
             fetching: tokio::sync::Mutex::new(()),
         }
     }
 
     /// The `authorization` value. Goes to the network only when there is none yet or it has run out:
-    /// a bundle does not wait for a renewal that [`Authenticator::renew`] can do beside it.
-    pub(crate) async fn header(&self) -> Result<MetadataValue<Ascii>, ClientError> {
+    /// a call does not wait for a renewal that [`Authenticator::renew`] can do beside it.
+    ///
+    /// # Errors
+    /// As the calls of the authentication service fail.
+    pub async fn header(&self) -> Result<MetadataValue<Ascii>, AuthError> {
         let now = unix_seconds();
         if let Some(tokens) = self
             .current()
@@ -122,12 +168,15 @@ impl Authenticator {
         self.renew().await?;
         let tokens = self
             .current()
-            .ok_or_else(|| ClientError::protocol("no token after authentication"))?;
+            .ok_or_else(|| AuthError::Protocol("no token after authentication"))?;
         Ok(tokens.header)
     }
 
     /// Renews what is about to run out; returns at once when nothing is.
-    pub(crate) async fn renew(&self) -> Result<(), ClientError> {
+    ///
+    /// # Errors
+    /// As the calls of the authentication service fail.
+    pub async fn renew(&self) -> Result<(), AuthError> {
         let _fetching = self.fetching.lock().await;
         let current = self.current();
         let tokens = match (Tokens::step(current.as_ref(), unix_seconds()), current) {
@@ -139,12 +188,12 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Forgets the tokens: the engine does not take them.
-    pub(crate) fn forget(&self) {
+    /// Forgets the tokens: the service does not take them.
+    pub fn forget(&self) {
         self.store(None);
     }
 
-    async fn authenticate(&self) -> Result<Tokens, ClientError> {
+    async fn authenticate(&self) -> Result<Tokens, AuthError> {
         let AuthOptions { pubkey, sign, role } = &self.options;
         let mut client = AuthServiceClient::new(self.channel.clone());
         let request = wire::GenerateAuthChallengeRequest {
@@ -161,9 +210,12 @@ impl Authenticator {
         };
         let answer = client.generate_auth_tokens(request).await?.into_inner();
         let (header, access_expires_at) = access(answer.access_token)?;
+        self.counters
+            .challenge_signed
+            .fetch_add(1, Ordering::Relaxed);
         let refresh = answer
             .refresh_token
-            .ok_or_else(|| ClientError::protocol("no refresh token"))?;
+            .ok_or_else(|| AuthError::Protocol("no refresh token"))?;
         Ok(Tokens {
             header,
             access_expires_at,
@@ -172,7 +224,7 @@ impl Authenticator {
         })
     }
 
-    async fn refresh(&self, tokens: Tokens) -> Result<Tokens, ClientError> {
+    async fn refresh(&self, tokens: Tokens) -> Result<Tokens, AuthError> {
         let mut client = AuthServiceClient::new(self.channel.clone());
         let request = wire::RefreshAccessTokenRequest {
             refresh_token: tokens.refresh.clone(),
@@ -180,13 +232,16 @@ impl Authenticator {
         match client.refresh_access_token(request).await {
             Ok(answer) => {
                 let (header, access_expires_at) = access(answer.into_inner().access_token)?;
+                self.counters
+                    .token_refreshed
+                    .fetch_add(1, Ordering::Relaxed);
                 Ok(Tokens {
                     header,
                     access_expires_at,
                     ..tokens
                 })
             }
-            // The engine forgot us, as after its restart.
+            // The service forgot us, as after its restart.
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
                 self.authenticate().await
             }
@@ -206,12 +261,21 @@ impl Authenticator {
     }
 }
 
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("options", &self.options)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The text to sign. What comes from the wire must be short and printable: together with the key in front it
 /// can then never be the bytes of a transaction's message.
-fn signable(pubkey: &[u8; 32], challenge: &str) -> Result<String, ClientError> {
+fn signable(pubkey: &[u8; 32], challenge: &str) -> Result<String, AuthError> {
     let printable = challenge.bytes().all(|byte| byte.is_ascii_graphic());
     if challenge.is_empty() || challenge.len() > CHALLENGE_LEN_MAX || !printable {
-        return Err(ClientError::protocol(
+        return Err(AuthError::Protocol(
             "challenge is empty, too long or not printable",
         ));
     }
@@ -221,11 +285,14 @@ fn signable(pubkey: &[u8; 32], challenge: &str) -> Result<String, ClientError> {
     ))
 }
 
-fn access(token: Option<wire::Token>) -> Result<(MetadataValue<Ascii>, u64), ClientError> {
-    let token = token.ok_or_else(|| ClientError::protocol("no access token"))?;
+fn access(token: Option<wire::Token>) -> Result<(MetadataValue<Ascii>, u64), AuthError> {
+    let token = token.ok_or_else(|| AuthError::Protocol("no access token"))?;
+    if token.value.is_empty() || token.value.len() > TOKEN_LEN_MAX {
+        return Err(AuthError::Protocol("access token is empty or too long"));
+    }
     let text = Bytes::from(format!("Bearer {}", token.value));
     let header = MetadataValue::try_from(text)
-        .map_err(|_| ClientError::protocol("access token is not text"))?;
+        .map_err(|_| AuthError::Protocol("access token is not text"))?;
     Ok((header, expiry(&token)))
 }
 
@@ -271,6 +338,25 @@ mod tests {
             Tokens::step(Some(&tokens(0, u64::MAX)), u64::MAX),
             Step::Authenticate
         );
+    }
+
+    #[test]
+    fn tokens_are_text_that_fits_a_header() {
+        let take = |value: String| {
+            access(Some(wire::Token {
+                value,
+                expires_at_utc: None,
+            }))
+        };
+        assert_eq!(take("x".repeat(TOKEN_LEN_MAX)).unwrap().1, 0);
+        for hostile in [
+            String::new(),
+            "x".repeat(TOKEN_LEN_MAX + 1),
+            "a\r\nb: c".into(),
+        ] {
+            assert!(take(hostile).is_err());
+        }
+        assert!(access(None).is_err());
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! Turns the service definitions under `proto/` into Rust, without `protoc` on the machine.
+
+use std::error::Error;
+
+const DEFINITIONS: [&str; 2] = ["proto/shared.proto", "proto/shredstream.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+    let descriptors = protox::compile(DEFINITIONS, ["proto"])?;
+    tonic_prost_build::configure()
+        .build_client(true)
+        .build_server(true)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
