@@ -62,8 +62,9 @@ impl Bridge {
         let entropy = Box::new(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());
         let mut desk = Desk::new(plan.desk, ring, epochs, entropy, Arc::clone(&shared), now);
         let theirs = Arc::clone(&shared);
+        let running = Running::new(Arc::clone(&shared));
         let run = move || {
-            let _locks = locks;
+            let (_locks, _running) = (locks, running);
             serve(&socket, &mut desk, &theirs);
         };
         let thread = std::thread::Builder::new()
@@ -71,6 +72,22 @@ impl Bridge {
             .spawn(run);
         let thread = Some(thread.map_err(|source| io_error(Path::new("thread bridge"), source))?);
         Ok(BridgeHandle { thread, shared })
+    }
+}
+
+/// Says that the thread runs for as long as it lives, however the thread ends.
+struct Running(Arc<BridgeShared>);
+
+impl Running {
+    fn new(shared: Arc<BridgeShared>) -> Self {
+        shared.running.store(true, Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.store(false, Relaxed);
     }
 }
 
@@ -259,5 +276,36 @@ fn io_error(path: &Path, source: io::Error) -> BridgeError {
     BridgeError::Io {
         path: path.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use brain_wire::Family;
+
+    use super::*;
+    use crate::config::ProducerConfig;
+    use crate::key::SharedKey;
+
+    #[test]
+    fn whoever_shares_with_the_bridge_knows_whether_it_runs() {
+        let folder = std::env::temp_dir().join(format!("bridge-runs-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let (key, socket) = (folder.join("key"), folder.join("signal.ipc"));
+        SharedKey::generate(&key).unwrap();
+        let endpoint = format!("ipc://{}", socket.display());
+        let mut config = BridgeConfig::new(endpoint, folder.join("epoch"));
+        let producer = ProducerConfig::new(1, key, &[Family::Operator], 1);
+        config.producers.push(producer);
+        let shared = Arc::new(BridgeShared::default());
+        assert!(!shared.is_running());
+        let (ring, _signals) = rtrb::RingBuffer::new(2);
+        let handle = Bridge::spawn(config, ring, Arc::clone(&shared)).unwrap();
+        assert!(shared.is_running());
+        handle.stop().unwrap();
+        assert!(!shared.is_running());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

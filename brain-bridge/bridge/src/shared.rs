@@ -18,6 +18,21 @@ pub enum BrainState {
     Live = 3,
 }
 
+impl BrainState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Absent, Self::Stale, Self::Recovering, Self::Live];
+
+    /// The word used in status and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Stale => "stale",
+            Self::Recovering => "recovering",
+            Self::Live => "live",
+        }
+    }
+}
+
 /// Shared between bridge, core and sidecar. Each side only loads or stores; nobody waits.
 ///
 /// Values are independent facts, so every access is relaxed; the ring alone orders signals.
@@ -27,6 +42,8 @@ pub struct BridgeShared {
     pub current_slot: AtomicU64,
     /// Set to end the bridge thread; it notices within 50 ms.
     pub stop: AtomicBool,
+    /// Whether the bridge thread runs; written by whoever starts it and by the thread when it ends.
+    pub(crate) running: AtomicBool,
     /// Age at which a heartbeat no longer counts; written once by the bridge when it starts.
     pub(crate) heartbeat_timeout_ns: AtomicU64,
     /// CLOCK_MONOTONIC of the last good heartbeat of any producer; 0 = never.
@@ -38,6 +55,11 @@ pub struct BridgeShared {
 }
 
 impl BridgeShared {
+    /// Whether the bridge thread runs. False before it starts and after it has ended, by a panic as well.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Relaxed)
+    }
+
     /// The brain's state at `now_monotonic_ns`. Two loads, so the hot path may ask; it needs no
     /// help from the bridge thread, so a wedged bridge reads as a stale brain.
     #[inline]
@@ -103,6 +125,25 @@ impl BridgeStats {
         self.refused.0[reason.index()].load(Relaxed)
     }
 
+    /// Every counter but the refusals, with its name.
+    pub fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("signal_accepted", &self.signal_accepted),
+            ("signal_tested", &self.signal_tested),
+            ("signal_clamped", &self.signal_clamped),
+            ("signal_skipped", &self.signal_skipped),
+            ("heartbeat_accepted", &self.heartbeat_accepted),
+            ("hello_answered", &self.hello_answered),
+            ("session_opened", &self.session_opened),
+            ("session_replaced", &self.session_replaced),
+            ("peer_quarantined", &self.peer_quarantined),
+            ("producer_quarantined", &self.producer_quarantined),
+            ("peer_evicted", &self.peer_evicted),
+            ("reply_dropped", &self.reply_dropped),
+        ]
+        .map(|(name, counter)| (name, counter.load(Relaxed)))
+    }
+
     /// Every reason with its count, for the metrics page.
     pub fn refusals(&self) -> impl Iterator<Item = (NackReason, u64)> {
         NackReason::all().map(|reason| (reason, self.refused(reason)))
@@ -138,5 +179,25 @@ mod tests {
             BrainState::Live,
             "a reader's clock may lag"
         );
+    }
+
+    #[test]
+    fn every_counter_is_named_once_and_by_its_field() {
+        let stats = BridgeStats::default();
+        stats.session_replaced.store(5, Relaxed);
+        let named = stats.named();
+        assert!(named.contains(&("session_replaced", 5)));
+        assert_eq!(named.iter().map(|(_, value)| value).sum::<u64>(), 5);
+        // Debug shows every field, so a counter that is added must be named as well.
+        let fields = format!("{stats:?}").matches(": ").count() - 1;
+        assert_eq!(named.len(), fields);
+    }
+
+    #[test]
+    fn every_state_has_a_word_of_its_own() {
+        for (index, state) in BrainState::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, index);
+            assert_eq!(format!("{state:?}").to_lowercase(), state.as_str());
+        }
     }
 }

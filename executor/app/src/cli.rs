@@ -90,6 +90,8 @@ pub enum Command {
     Capture(CaptureArgs),
     /// Ask a running executor how it is.
     Status(StatusArgs),
+    /// Show which source of shreds is first, how late the others are, and which are dead.
+    Sources(SourcesArgs),
     /// Stop a running executor from sending anything more, entries and exits.
     Kill(KillArgs),
     /// Let a killed executor trade again.
@@ -152,7 +154,7 @@ Examples:
 Exit codes:
   0  stopped as asked (SIGINT, SIGTERM)
   1  stopped by a fault
-  2  the configuration cannot be used
+  2  the configuration cannot be used, or another executor uses the state directory
   3  refused: live mode")]
 pub struct RunArgs {
     /// The configuration (deploy/overmind.example.toml explains every key).
@@ -278,12 +280,40 @@ pub struct SocketArgs {
 #[command(after_help = "\
 Examples:
   overmind status
-  overmind status --json | jq .control
+  overmind status --all                  refusal counters that stand at zero too
+  overmind status --json | jq .health.control
 Exit codes:
   0  it answered and is healthy
   1  it answered and is not healthy
   4  nothing answered")]
 pub struct StatusArgs {
+    /// Show the refusal counters that stand at zero too; `--json` always has all of them.
+    #[arg(long)]
+    pub all: bool,
+    /// Where the executor is.
+    #[command(flatten)]
+    pub target: SocketArgs,
+}
+
+/// `overmind sources`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Examples:
+  overmind sources                       since the executor began
+  overmind sources --watch               every second, over the last second
+  overmind sources --leaders             and by the leader whose shreds they are
+  overmind sources --json | jq '.sources[] | {name, won, state}'
+Exit codes:
+  0  it answered, and every source is alive
+  1  it answered, and a source is dead: it brought nothing for two slots while others did
+  4  nothing answered")]
+pub struct SourcesArgs {
+    /// Go on until interrupted, once a second; with `--json` one object a line, its numbers cumulative.
+    #[arg(long)]
+    pub watch: bool,
+    /// Show the most recent leaders too; `--json` always has them.
+    #[arg(long)]
+    pub leaders: bool,
     /// Where the executor is.
     #[command(flatten)]
     pub target: SocketArgs,
@@ -362,9 +392,9 @@ Examples:
   overmind config check --config overmind.toml
 Exit codes:
   0  usable
-  2  not usable; every problem is listed with its fix")]
+  2  not usable; every problem is listed with its line and fix")]
     Check(ConfigFileArgs),
-    /// Print a configuration with every default filled in.
+    /// Print a configuration with every default filled in, paths of this host and user included.
     #[command(after_help = "\
 Examples:
   overmind config show --config overmind.toml
@@ -519,6 +549,8 @@ mod tests {
             "overmind decode f.pcap --leaders l.json --shred-version 50093 --unverified",
             "overmind capture --config f -o out.pcap --seconds 3",
             "overmind status --json",
+            "overmind status --all",
+            "overmind sources --watch --leaders --json",
             "overmind kill --socket /run/overmind/admin.sock",
             "overmind kill --reduce",
             "overmind resume --config f",

@@ -8,10 +8,12 @@ pub mod explain;
 pub mod observe;
 pub mod replay;
 pub mod run;
+pub mod sources;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::exit;
+use crate::leftovers::LEFTOVERS;
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,17 @@ pub enum Failure {
     /// A thread.
     #[error(transparent)]
     Runner(#[from] crate::stage::RunnerError),
+    /// A source.
+    #[error("{name}: {error}")]
+    Source {
+        /// Its name.
+        name: String,
+        /// What was refused.
+        error: crate::receive::OpenError,
+    },
+    /// Asking for shreds.
+    #[error(transparent)]
+    Shredstream(#[from] crate::shredstream::AskError),
     /// A socket for datagrams.
     #[error(transparent)]
     Udp(#[from] shred_source::udp::UdpError),
@@ -49,6 +62,9 @@ pub enum Failure {
     /// The bridge.
     #[error("bridge: {0}")]
     Bridge(#[from] brain_bridge::BridgeError),
+    /// The state directory.
+    #[error(transparent)]
+    StateDir(#[from] crate::state_dir::StateDirError),
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] crate::admin::AdminError),
@@ -77,10 +93,12 @@ pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// From here on SIGINT and SIGTERM raise [`interrupted`] instead of ending the process; a second one ends it.
+/// From here on SIGINT and SIGTERM raise [`interrupted`] instead of ending the process; a second one ends it, and takes
+/// its sockets along.
 pub fn listen_for_signals() {
     extern "C" fn note(signal: libc::c_int) {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            LEFTOVERS.remove_all();
             // SAFETY: both calls are async-signal-safe (signal-safety(7)).
             unsafe {
                 libc::signal(signal, libc::SIG_DFL);

@@ -9,6 +9,7 @@ mod check;
 mod host;
 mod plan;
 mod sections;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +21,16 @@ use serde::{Deserialize, Serialize};
 pub use self::check::FieldError;
 pub use self::host::Host;
 pub use self::plan::{
-    AdminPlan, IngestPlan, MemoryPlan, Plan, SourcePlan, SubmitPlan, ThreadsPlan,
+    AdminPlan, IngestPlan, MemoryPlan, Opening, Plan, QuicIdentity, QuicPlan, ShredstreamPlan,
+    SourcePlan, SubmitPlan, ThreadsPlan,
 };
 pub use self::sections::{
     AdminConfig, BridgeConfig, BundleConfig, CaptureConfig, EngineConfig, HttpConfig, Idle,
     IngestConfig, Lane, Layout, LockMemory, Mode, ModeConfig, Policy, ProducerConfig, RiskConfig,
-    SourceConfig, StrategyConfig, SubmitConfig, Template, ThreadsConfig,
+    ShredstreamConfig, SourceConfig, SourceKind, StrategyConfig, SubmitConfig, Template,
+    ThreadsConfig, Verify, XdpMode, ZeroCopy,
 };
+pub use self::survey::{Problem, Problems};
 
 /// The commented example, embedded so that `overmind config example` needs no file.
 const EXAMPLE: &str = include_str!("../../../deploy/overmind.example.toml");
@@ -39,6 +43,8 @@ pub struct Config {
     pub mode: ModeConfig,
     /// `[ingest]`
     pub ingest: IngestConfig,
+    /// `[shredstream]`
+    pub shredstream: ShredstreamConfig,
     /// `[threads]`
     pub threads: ThreadsConfig,
     /// `[strategy]`
@@ -73,7 +79,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The text is not TOML, or not ours.
-    #[error("{origin}:{line}:{column}: {message}{hint}")]
+    #[error("{origin}:{line}:{column}: {message}")]
     Syntax {
         /// File name, or `example` or `text`.
         origin: String,
@@ -81,11 +87,12 @@ pub enum ConfigError {
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// What is wrong.
+        /// What is wrong, and `did you mean ...?` if something is near.
         message: String,
-        /// `; did you mean ...?` or nothing.
-        hint: String,
     },
+    /// Several things are wrong, or one that [`Config::survey`] found.
+    #[error("{0}")]
+    Several(Problems),
     /// Values do not fit.
     #[error("{}", check::FieldErrors(.0))]
     Fields(Vec<FieldError>),
@@ -104,11 +111,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse(&read(path)?, &path.display().to_string())
+    }
+
+    /// Reads a file and lists everything that is wrong with it, as [`Config::survey`] does.
+    ///
+    /// # Errors
+    /// As [`Config::survey`], or [`ConfigError::Read`].
+    pub fn survey_file(path: &Path, host: &Host) -> Result<Plan, ConfigError> {
+        Self::survey(&read(path)?, &path.display().to_string(), host)
     }
 
     /// Parses TOML text; `origin` names it in errors.
@@ -129,42 +140,67 @@ impl Config {
         toml::to_string_pretty(self).expect("integers are checked to fit TOML's when they are read")
     }
 
+    /// The same with the paths that depend on the host written out: what [`Config::plan`] would take.
+    pub fn with_paths(mut self, host: &Host) -> Self {
+        self.admin.socket = Some(self.admin.socket_on(host));
+        self.admin.kill_file = Some(self.admin.kill_file_on(host));
+        self.bridge.endpoint = Some(self.bridge.endpoint_on(host));
+        self.bridge.epoch_file = Some(self.bridge.epoch_file_on(host));
+        self
+    }
+
     /// Replaces the sources by one, `embedded`, that receives at `bind`, verified against leaders
     /// that the embedded market hands over.
     pub fn with_embedded_source(mut self, bind: SocketAddr) -> Self {
         self.ingest.sources = vec![SourceConfig {
-            name: "embedded".to_owned(),
-            bind,
-            redistributable: false,
-            policy: Policy::Verified,
             cpu: self.ingest.sources.first().and_then(|source| source.cpu),
-            busy_poll_us: None,
+            ..SourceConfig::new("embedded", bind)
         }];
+        // Nobody is asked to send to it.
+        self.shredstream = ShredstreamConfig::default();
         self.ingest.leaders_file = None;
+        self.ingest.leaders_rpc = None;
         self.ingest.leaders_supplied = true;
         self
     }
 }
 
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
-    let at = error.span().map_or(0, |span| span.start).min(text.len());
-    let before = text.get(..at).unwrap_or_default();
-    let number = before.matches('\n').count();
-    let typed = text.lines().nth(number).unwrap_or_default().trim();
-    let message = error.message().trim_end().replace('\n', ", ");
+    let (line, column, message) = place(text, error);
     ConfigError::Syntax {
         origin: origin.to_owned(),
-        line: number + 1,
-        column: before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1,
-        hint: did_you_mean(&message),
-        message: format!("{message} (in `{}`)", shortened(typed)),
+        line,
+        column,
+        message,
     }
+}
+
+/// Line and column, from 1, and what is wrong there, with the line as typed and the nearest word if there is one.
+fn place(text: &str, error: &toml::de::Error) -> (usize, usize, String) {
+    let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
+    let typed = text.lines().nth(line - 1).unwrap_or_default().trim();
+    let message = message_of(error);
+    let hint = did_you_mean(&message);
+    let message = format!("{message} (in `{}`){hint}", shortened(typed));
+    (line, column, message)
+}
+
+fn message_of(error: &toml::de::Error) -> String {
+    error.message().trim_end().replace('\n', ", ")
+}
+
+/// Line and column of a byte, from 1.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at.min(text.len())).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// At most 80 characters of a line, nothing that a terminal would act on.
@@ -174,23 +210,30 @@ fn shortened(line: &str) -> String {
 
 /// Turns serde's "unknown field `x`, expected one of `a`, `b`" into "; did you mean `a`?".
 fn did_you_mean(message: &str) -> String {
-    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
+    if !is_unknown(message) || message.matches('`').count() < 4 {
         return String::new();
+    }
+    match nearest(message) {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None => "; see `overmind config example`".to_owned(),
+    }
+}
+
+fn is_unknown(message: &str) -> bool {
+    message.starts_with("unknown field") || message.starts_with("unknown variant")
+}
+
+/// The known word that is nearest to the unknown one of such a message, unless it is too far from it.
+fn nearest(message: &str) -> Option<&str> {
+    if !is_unknown(message) {
+        return None;
     }
     let mut words = message.split('`').skip(1).step_by(2);
-    let Some(typed) = words.next() else {
-        return String::new();
-    };
-    let Some((distance, nearest)) = words
+    let typed = words.next()?;
+    let (distance, nearest) = words
         .map(|known| (edit_distance(typed, known), known))
-        .min()
-    else {
-        return String::new();
-    };
-    if distance > typed.len().max(nearest.len()) / 2 {
-        return "; see `overmind config example`".to_owned();
-    }
-    format!("; did you mean `{nearest}`?")
+        .min()?;
+    (distance <= typed.len().max(nearest.len()) / 2).then_some(nearest)
 }
 
 /// Levenshtein distance over bytes.

@@ -1,28 +1,26 @@
-//! What the core thread does: frames in, bundles out, by plain calls.
-//!
-//! One duty cycle takes signals, reports and a burst of datagrams from every source; each datagram goes through the
-//! resolver, and what the resolver tells goes straight into the engine. After construction nothing here allocates,
-//! locks, logs, waits or makes a system call.
+//! What the core thread does: signals, reports and a burst of datagrams from every source go through the wiring, and
+//! what was counted is published. After construction nothing here allocates, locks, logs, waits or makes a system call.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use arrayvec::ArrayVec;
 use brain_wire::ArmedSignal;
 use bundle::BundleCell;
-use engine::{Engine, Note, Output, Stages};
-use market::Side;
+use engine::Engine;
 use rtrb::{Consumer, Producer};
-use shred_resolve::{
-    Arrival, BlockEnd, Equivocation, Policy, ResolvedTxn, Resolver, Retract, Sink, Verdict,
-};
+use shred_resolve::{Arbiter, Arrival, Arrived, Policy, Resolver};
 use shred_source::{CoreFrames, RX_BURST};
 use submit::{Outcome, Report};
 
+use crate::chain::Chain;
 use crate::clock::{Ticker, realtime};
 use crate::leaders::LeaderSource;
 use crate::published::Published;
 use crate::rungs::Rungs;
 use crate::stage::Stage;
+use crate::verify_stage::VerifyRings;
+use crate::wiring::{Time, Trades, Wiring};
 
 /// Nanoseconds between two publications of the counters.
 const PUBLISH_EVERY: u64 = 20_000_000;
@@ -33,19 +31,12 @@ pub struct CoreRings {
     pub frames: Vec<CoreFrames>,
     /// Verified signals, if there is a bridge.
     pub signals: Option<Consumer<ArmedSignal>>,
+    /// To and from the thread that checks signatures, if there is one.
+    pub verify: Option<VerifyRings>,
     /// Signed bundles.
     pub bundles: Producer<BundleCell>,
     /// What became of them.
     pub reports: Consumer<Report>,
-}
-
-/// Whether time passes by itself or only with the stamps of datagrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Time {
-    /// The wall clock: positions expire while nothing comes in.
-    Wall,
-    /// The capture's: a replay is the same on any machine.
-    Capture,
 }
 
 /// What a core is built from.
@@ -56,6 +47,8 @@ pub struct CoreParts {
     pub policies: Vec<Policy>,
     /// Datagrams to transactions.
     pub resolver: Resolver,
+    /// Who brings what first.
+    pub arbiter: Arbiter,
     /// Who signs which slot.
     pub leaders: Arc<LeaderSource>,
     /// Transactions to bundles.
@@ -72,30 +65,16 @@ pub struct CoreParts {
 pub struct CoreStage {
     frames: Vec<CoreFrames>,
     signals: Option<Consumer<ArmedSignal>>,
+    verify: Option<VerifyRings>,
     reports: Consumer<Report>,
     policies: Vec<Policy>,
-    resolver: Resolver,
     leaders: Arc<LeaderSource>,
-    engine: Engine<Ticker>,
-    exit: Exit,
+    wiring: Wiring<Rungs>,
+    arbiter: Arbiter,
+    ticker: Ticker,
     time: Time,
     published: Arc<Published>,
     published_at: u64,
-}
-
-/// Sums over own transactions, as the curve's arithmetic has them: the model's, not an account's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Trades {
-    /// Lamports paid in entries, fees included.
-    pub paid: u64,
-    /// Lamports received in exits.
-    pub received: u64,
-    /// Entries seen in blocks.
-    pub entries: u64,
-    /// Exits seen in blocks.
-    pub exits: u64,
-    /// Own transactions that can no longer land, or that a lane rejected.
-    pub lost: u64,
 }
 
 /// What a core leaves behind.
@@ -124,6 +103,7 @@ impl CoreStage {
             rings,
             policies,
             resolver,
+            arbiter,
             leaders,
             engine,
             ticker,
@@ -133,26 +113,22 @@ impl CoreStage {
         let CoreRings {
             frames,
             signals,
+            verify,
             bundles,
             reports,
         } = rings;
-        let exit = Exit {
-            bundles,
-            ticker,
-            taken_at: 0,
-            rungs: Rungs::new(),
-            trades: Trades::default(),
-            time,
-        };
+        let rungs = Rungs::new();
+        let chain = Chain::new(leaders.cell().cloned());
         Self {
             frames,
             signals,
+            verify,
             reports,
             policies,
-            resolver,
             leaders,
-            engine,
-            exit,
+            wiring: Wiring::new(resolver, engine, bundles, ticker, time, rungs).following(chain),
+            arbiter,
+            ticker,
             time,
             published,
             published_at: 0,
@@ -162,20 +138,23 @@ impl CoreStage {
     /// Ends the core and takes what it has measured and counted.
     #[must_use]
     pub fn finish(mut self) -> CoreOutcome {
+        self.arbiter.settle_all();
         self.publish();
+        self.published.sources.publish_all(&self.arbiter);
+        let engine = self.wiring.engine();
         let names = risk::Refusal::names();
         let refused = names
             .into_iter()
-            .zip(self.engine.gate().counters().refused)
+            .zip(engine.gate().counters().refused)
             .collect();
         CoreOutcome {
-            rungs: self.exit.rungs,
-            trades: self.exit.trades,
-            resolved: self.resolver.counters().clone(),
-            decided: *self.engine.counters(),
+            trades: self.wiring.trades(),
+            resolved: self.wiring.resolver().counters().clone(),
+            decided: *engine.counters(),
             refused,
-            state_hash: self.engine.state_hash(),
-            positions: self.engine.positions().count(),
+            state_hash: engine.state_hash(),
+            positions: engine.positions().count(),
+            rungs: self.wiring.into_probe(),
         }
     }
 
@@ -188,8 +167,7 @@ impl CoreStage {
     fn take_signals(&mut self) -> usize {
         let mut taken = 0;
         while let Some(signal) = self.signals.as_mut().and_then(|signals| signals.pop().ok()) {
-            // A refusal is counted by the engine under its reason.
-            let _ = self.engine.arm(&signal, realtime());
+            self.wiring.signal(&signal, realtime());
             taken += 1;
         }
         taken
@@ -199,45 +177,66 @@ impl CoreStage {
         let mut taken = 0;
         while let Ok(report) = self.reports.pop() {
             if let Outcome::Rejected(_) = report.outcome {
-                self.engine.rejected(report.intent_id, &mut self.exit);
+                self.wiring.rejected(report.intent_id);
             }
             taken += 1;
         }
         taken
     }
 
+    /// Takes answers of the thread that checks signatures. Never 0 while one is awaited, so that neither an idle
+    /// core sleeps nor a stopping one ends before it has come.
+    fn take_answers(&mut self) -> usize {
+        let Some(verify) = &mut self.verify else {
+            return 0;
+        };
+        let mut taken = 0;
+        while let Some(checked) = verify.receive() {
+            self.wiring.checked(checked);
+            taken += 1;
+        }
+        taken + usize::from(verify.is_waiting())
+    }
+
     fn take_datagrams(&mut self) -> usize {
         let Self {
             frames,
+            verify,
             policies,
-            resolver,
             leaders,
-            engine,
-            exit,
+            wiring,
+            arbiter,
             published,
             ..
         } = self;
         let mut taken = 0;
         for source in frames {
-            taken += source.drain(RX_BURST, |descriptor, datagram| {
-                exit.taken_at = exit.ticker.nanos();
-                let policy = policies
-                    .get(usize::from(descriptor.source.0))
-                    .copied()
-                    .unwrap_or_default();
-                let arrival = Arrival {
-                    source: descriptor.source,
-                    policy,
-                    at: descriptor.stamp,
-                };
-                // A refusal is counted by the resolver under its reason.
-                let _ = resolver.handle(
-                    datagram,
-                    arrival,
-                    leaders.as_ref(),
-                    &mut Wiring { engine, exit },
-                );
-                published.datagram_at.store(descriptor.stamp.0, Relaxed);
+            taken += source.drain_burst(RX_BURST, |burst| {
+                let burst: ArrayVec<Arrived<'_>, RX_BURST> = burst
+                    .map(|(descriptor, datagram)| {
+                        let policy = policies
+                            .get(usize::from(descriptor.source.0))
+                            .copied()
+                            .unwrap_or_default();
+                        let arrival = Arrival {
+                            source: descriptor.source,
+                            policy,
+                            at: descriptor.stamp,
+                        };
+                        Arrived::new(datagram, arrival)
+                    })
+                    .collect();
+                for (index, arrived) in burst.iter().enumerate() {
+                    let outcome = wiring.datagram(&burst, index, leaders.as_ref());
+                    let (bytes, at) = (arrived.bytes(), arrived.arrival());
+                    arbiter.note(bytes, at.source, at.at, outcome, leaders.as_ref());
+                    if let Some(verify) = verify {
+                        while let Some(check) = wiring.next_check() {
+                            verify.send(check);
+                        }
+                    }
+                    published.datagram_at.store(at.at.0, Relaxed);
+                }
             });
         }
         taken
@@ -245,123 +244,39 @@ impl CoreStage {
 
     /// What is done a few times a second: publishing, and letting time pass while nothing comes in.
     fn housekeeping(&mut self) {
-        let now = self.exit.ticker.nanos();
+        let now = self.ticker.nanos();
         if now.wrapping_sub(self.published_at) < PUBLISH_EVERY {
             return;
         }
         self.published_at = now;
         if self.time == Time::Wall {
-            self.exit.taken_at = now;
-            self.engine.tick(realtime(), &mut self.exit);
+            self.wiring.tick(realtime());
         }
         self.publish();
     }
 
     fn publish(&mut self) {
-        let refused = self.engine.gate().counters().refused;
+        let (resolver, engine) = (self.wiring.resolver(), self.wiring.engine());
+        let refused = engine.gate().counters().refused;
         self.published
-            .publish(self.resolver.counters(), self.engine.counters(), &refused);
-        let slot = self.resolver.highest_slot().unwrap_or_default();
+            .publish(resolver.counters(), engine.counters(), &refused);
+        let slot = resolver.highest_slot().unwrap_or_default();
         self.published.slot.store(slot.0, Relaxed);
+        self.published.sources.publish(&self.arbiter);
+        if let Some(chain) = self.wiring.chain() {
+            self.published.chain.publish(chain);
+        }
+        let positions = engine.positions().count() as u64;
+        self.published.positions_open.store(positions, Relaxed);
     }
 }
 
 impl Stage for CoreStage {
     #[inline]
     fn poll(&mut self) -> usize {
-        let taken = self.take_signals() + self.take_reports() + self.take_datagrams();
+        let taken =
+            self.take_signals() + self.take_reports() + self.take_answers() + self.take_datagrams();
         self.housekeeping();
         taken
-    }
-}
-
-/// From the resolver into the engine.
-struct Wiring<'a> {
-    engine: &'a mut Engine<Ticker>,
-    exit: &'a mut Exit,
-}
-
-impl Sink for Wiring<'_> {
-    #[inline]
-    fn transaction(&mut self, txn: &ResolvedTxn<'_>) {
-        let emitted_at = self.exit.ticker.nanos();
-        self.exit
-            .rungs
-            .l0
-            .saturating_record(emitted_at.wrapping_sub(self.exit.taken_at));
-        let intents = self.engine.counters().intent_made;
-        self.engine.transaction(txn, self.exit);
-        if self.engine.counters().intent_made != intents {
-            self.exit.time_intent(self.engine.stages());
-        }
-    }
-
-    fn block(&mut self, block: &BlockEnd) {
-        self.engine.block(block, self.exit);
-    }
-
-    fn retract(&mut self, retract: &Retract) {
-        self.engine.retract(retract, self.exit);
-    }
-
-    fn equivocation(&mut self, equivocation: &Equivocation) {
-        self.engine.equivocation(equivocation);
-    }
-
-    fn verdict(&mut self, verdict: &Verdict) {
-        self.engine.verdict(verdict);
-    }
-}
-
-/// Where the engine's work goes, and how long it took to get there.
-struct Exit {
-    bundles: Producer<BundleCell>,
-    ticker: Ticker,
-    /// When the current datagram was taken.
-    taken_at: u64,
-    rungs: Rungs,
-    trades: Trades,
-    time: Time,
-}
-
-impl Exit {
-    /// Books the stages of the last intent that a transaction led to.
-    fn time_intent(&mut self, stages: &Stages) {
-        self.rungs
-            .l2
-            .saturating_record(stages.gated.wrapping_sub(stages.decided));
-        if stages.handed != 0 {
-            self.rungs
-                .l1
-                .saturating_record(stages.handed.wrapping_sub(self.taken_at));
-        }
-    }
-}
-
-impl Output for Exit {
-    #[inline]
-    fn bundle(&mut self, cell: &BundleCell) -> bool {
-        // A replay waits for room, so that its outcome does not depend on the submit thread's pace.
-        while self.time == Time::Capture && self.bundles.is_full() && !self.bundles.is_abandoned() {
-            std::thread::yield_now();
-        }
-        self.bundles.push(cell.clone()).is_ok()
-    }
-
-    fn note(&mut self, note: &Note<'_>) {
-        match note {
-            Note::Included { intent, quote, .. } => match intent.side {
-                Side::Buy => {
-                    self.trades.entries += 1;
-                    self.trades.paid = self.trades.paid.saturating_add(quote.0);
-                }
-                Side::Sell => {
-                    self.trades.exits += 1;
-                    self.trades.received = self.trades.received.saturating_add(quote.0);
-                }
-            },
-            Note::Lost { .. } => self.trades.lost += 1,
-            _ => {}
-        }
     }
 }

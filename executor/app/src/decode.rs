@@ -24,6 +24,15 @@ pub struct DecodeOptions {
     pub policy: Policy,
 }
 
+/// What was read of a capture, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// Records and datagrams of the file.
+    pub capture: PcapCounters,
+    /// Shreds and what was in them.
+    pub resolved: Counters,
+}
+
 /// Why a capture was not decoded to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -35,7 +44,7 @@ pub enum DecodeError {
     Output(#[from] io::Error),
 }
 
-/// Decodes `capture` to its end and prints its lines to `out`, the summary last; what was in the file.
+/// Decodes `capture` to its end and prints its lines to `out`, the summary last.
 ///
 /// # Errors
 /// [`DecodeError`] when the capture cannot be read or `out` refuses.
@@ -43,7 +52,7 @@ pub fn decode(
     mut capture: PcapReader<impl Read>,
     options: &DecodeOptions,
     out: impl Write,
-) -> Result<PcapCounters, DecodeError> {
+) -> Result<Decoded, DecodeError> {
     let mut resolver = Resolver::new(&options.plan);
     let mut lines = Lines {
         out,
@@ -67,7 +76,10 @@ pub fn decode(
     lines.out.flush()?;
     match lines.failure {
         Some(failure) => Err(failure.into()),
-        None => Ok(*capture.counters()),
+        None => Ok(Decoded {
+            capture: *capture.counters(),
+            resolved: resolver.counters().clone(),
+        }),
     }
 }
 

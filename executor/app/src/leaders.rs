@@ -1,28 +1,29 @@
-//! The leader schedule that an operator hands over as a file.
+//! Who leads which slot: from a file that the operator hands over, or kept up to date from an RPC node.
 
-use std::collections::BTreeMap;
+mod follow;
+
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use shred_resolve::{Leader, Leaders};
+use shred_resolve::{Leader, Leaders, SlotLeaders};
 use shred_wire::Slot;
 
-/// Slots between the first and the last that a file may name: some nine epochs of 432,000.
-const SPAN_MAX: u64 = 4_000_000;
-/// Longest file: the span with some 60 bytes a slot.
-const FILE_LEN_MAX: u64 = 256 << 20;
-/// The slot is in the span, and unnamed.
-const UNNAMED: u16 = u16::MAX;
+pub use follow::{Follower, LeaderCell};
 
-/// Who leads which slot; a look-up is one load.
+/// Slots of two mainnet epochs, the running one and the next: what a service may need to be told at once.
+const FILE_SLOTS: u64 = 2 * 432_000;
+/// Bytes that one slot may take in the file: 44 of base58, 10 digits, and room for quotes, blanks and a line's end.
+const FILE_SLOT_LEN: u64 = 80;
+/// Longest file that is read, some 69 MB. It is read whole, beside the resolver's memory.
+const FILE_LEN_MAX: u64 = FILE_SLOTS * FILE_SLOT_LEN;
+/// Key in a file of indices that tells the epoch's first slot.
+const FIRST_SLOT: &str = "first_slot";
+
+/// The leaders that a file names; a look-up is two loads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LeaderSchedule {
-    first: u64,
-    /// Index into `identities`, by slot from `first`.
-    leaders: Vec<u16>,
-    identities: Vec<[u8; 32]>,
-}
+pub struct LeaderSchedule(SlotLeaders);
 
 /// Why a leaders file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum LeadersError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It is not `{"<slot>":"<base58 identity>"}`.
+    /// It is neither `{"<slot>":"<base58 identity>"}` nor `{"<base58 identity>":[indices],"first_slot":N}`.
     #[error("leaders file {path}: {reason}; expected {{\"<slot>\":\"<base58 identity>\", ...}}")]
     Content {
         /// The file.
@@ -46,7 +47,8 @@ pub enum LeadersError {
 }
 
 impl LeaderSchedule {
-    /// Reads `{"<slot>":"<base58 identity>"}`.
+    /// Reads `{"<slot>":"<base58 identity>"}`, or the answer of RPC `getLeaderSchedule`,
+    /// `{"<base58 identity>":[slots, counted from the epoch's first]}`, with `"first_slot"` put into it.
     ///
     /// # Errors
     /// [`LeadersError`] when the file cannot be read or says something else.
@@ -68,88 +70,75 @@ impl LeaderSchedule {
     /// A sentence that says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Named(named) = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let mut slots = Vec::with_capacity(named.len());
-        for (slot, identity) in named {
-            let number: u64 = slot
-                .parse()
-                .map_err(|_| format!("{:?} is not a slot", short(&slot)))?;
-            let mut key = [0; 32];
-            match bs58::decode(&identity).onto(&mut key) {
-                Ok(32) => slots.push((Slot(number), key)),
-                _ => {
-                    let identity = short(&identity);
-                    return Err(format!(
-                        "slot {number}: {identity:?} is not a base58 key of 32 bytes"
-                    ));
+        let (mut slots, mut epoch, mut first) = (Vec::new(), Vec::new(), None);
+        for (name, value) in named {
+            match value {
+                Given::Identity(identity) => {
+                    let number: u64 = name
+                        .parse()
+                        .map_err(|_| format!("{:?} is not a slot", short(&name)))?;
+                    let key =
+                        key(&identity).map_err(|reason| format!("slot {number}: {reason}"))?;
+                    slots.push((Slot(number), key));
                 }
+                Given::Indices(indices) => epoch.push((key(&name)?, indices)),
+                Given::Number(slot) if name == FIRST_SLOT && first.is_none() => {
+                    first = Some(Slot(slot));
+                }
+                Given::Number(_) => return Err(format!("{:?} has a number", short(&name))),
             }
         }
-        slots.sort_unstable();
-        let twice = |pair: &&[(Slot, [u8; 32])]| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1;
-        if let Some(pair) = slots.windows(2).find(twice) {
-            return Err(format!("slot {} has two leaders", pair[0].0.0));
+        match first {
+            _ if epoch.is_empty() && first.is_none() => Self::from_slots(&slots),
+            Some(first) if slots.is_empty() => {
+                let count = epoch.iter().map(|(_, indices)| indices.len() as u64).sum();
+                SlotLeaders::from_indices(first, count, &epoch)
+                    .map(Self)
+                    .map_err(|reject| reject.to_string())
+            }
+            None if slots.is_empty() => Err(format!(
+                "it counts slots from an epoch's first and does not say which that is; put \"{FIRST_SLOT}\": N into it"
+            )),
+            _ => Err("it names leaders by slot and slots by leader".to_owned()),
         }
-        Self::from_slots(&slots)
     }
 
     /// Builds a schedule from pairs in any order.
     ///
     /// # Errors
-    /// A sentence, when the pairs name no slot, too wide a span or too many leaders.
+    /// A sentence, when the pairs name no slot, too wide a span, too many leaders, or two for one slot.
     pub fn from_slots(slots: &[(Slot, [u8; 32])]) -> Result<Self, String> {
-        let (Some(first), Some(last)) = (
-            slots.iter().map(|(slot, _)| slot.0).min(),
-            slots.iter().map(|(slot, _)| slot.0).max(),
-        ) else {
-            return Err("it names no slot".to_owned());
-        };
-        if last - first >= SPAN_MAX {
-            return Err(format!("slots {first} to {last} span more than {SPAN_MAX}"));
-        }
-        let mut known = BTreeMap::new();
-        let mut schedule = Self {
-            first,
-            leaders: vec![UNNAMED; (last - first + 1) as usize],
-            identities: Vec::new(),
-        };
-        for (slot, identity) in slots {
-            let index = *known.entry(*identity).or_insert_with(|| {
-                schedule.identities.push(*identity);
-                schedule.identities.len() - 1
-            });
-            schedule.leaders[(slot.0 - first) as usize] = u16::try_from(index)
-                .ok()
-                .filter(|index| *index != UNNAMED)
-                .ok_or("too many leaders")?;
-        }
-        Ok(schedule)
+        SlotLeaders::from_slots(slots)
+            .map(Self)
+            .map_err(|reject| reject.to_string())
     }
 }
 
 impl Leaders for LeaderSchedule {
     #[inline]
     fn leader(&self, slot: Slot) -> Leader {
-        let index = slot
-            .0
-            .checked_sub(self.first)
-            .and_then(|offset| self.leaders.get(usize::try_from(offset).ok()?))
-            .and_then(|index| self.identities.get(usize::from(*index)));
-        index.map_or(Leader::Unnamed, |identity| Leader::Identity(*identity))
+        self.0.leader(slot)
     }
 }
 
 /// Reads a file that may be anything, up to a bound.
 fn read(path: &Path) -> std::io::Result<String> {
+    let too_large = || {
+        let reason = format!(
+            "more than {FILE_LEN_MAX} bytes, which hold two epochs ({FILE_SLOTS} slots); leave out the epochs that are \
+             not needed"
+        );
+        std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason)
+    };
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.len() > FILE_LEN_MAX {
+        return Err(too_large());
+    }
+    // What is no regular file tells no length.
     let mut text = String::new();
-    let len = std::fs::File::open(path)?
-        .take(FILE_LEN_MAX)
-        .read_to_string(&mut text)?;
-    if len as u64 == FILE_LEN_MAX {
-        let reason = format!("{FILE_LEN_MAX} bytes or more");
-        return Err(std::io::Error::new(
-            std::io::ErrorKind::FileTooLarge,
-            reason,
-        ));
+    let len = file.take(FILE_LEN_MAX + 1).read_to_string(&mut text)?;
+    if len as u64 > FILE_LEN_MAX {
+        return Err(too_large());
     }
     Ok(text)
 }
@@ -161,8 +150,28 @@ fn short(text: &str) -> &str {
         .map_or(text, |(end, _)| &text[..end])
 }
 
+fn key(identity: &str) -> Result<[u8; 32], String> {
+    let mut key = [0; 32];
+    match bs58::decode(identity).onto(&mut key) {
+        Ok(32) => Ok(key),
+        _ => Err(format!(
+            "{:?} is not a base58 key of 32 bytes",
+            short(identity)
+        )),
+    }
+}
+
+/// What stands beside a name in a file.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Identity(String),
+    Number(u64),
+    Indices(Vec<u64>),
+}
+
 /// The pairs of a JSON object as they stand, repeated names included.
-struct Named(Vec<(String, String)>);
+struct Named(Vec<(String, Given)>);
 
 impl<'de> Deserialize<'de> for Named {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -172,7 +181,7 @@ impl<'de> Deserialize<'de> for Named {
             type Value = Named;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a map of slots to identities")
+                formatter.write_str("a map of slots to identities, or of identities to slots")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
@@ -189,12 +198,35 @@ impl<'de> Deserialize<'de> for Named {
 }
 
 /// A schedule, or the operator's word that there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum LeaderSource {
     /// Signatures are checked against it.
     Schedule(LeaderSchedule),
+    /// Signatures are checked against the newest that an RPC node has told.
+    Followed(Arc<LeaderCell>),
     /// Signatures cannot be checked.
     Absent,
+}
+
+impl LeaderSource {
+    /// What follows an RPC node, if anything does.
+    #[must_use]
+    pub fn cell(&self) -> Option<&Arc<LeaderCell>> {
+        match self {
+            Self::Followed(cell) => Some(cell),
+            Self::Schedule(_) | Self::Absent => None,
+        }
+    }
+
+    /// The word used in status and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Schedule(_) => "file",
+            Self::Followed(_) => "rpc",
+            Self::Absent => "none",
+        }
+    }
 }
 
 impl Leaders for LeaderSource {
@@ -202,6 +234,7 @@ impl Leaders for LeaderSource {
     fn leader(&self, slot: Slot) -> Leader {
         match self {
             Self::Schedule(schedule) => schedule.leader(slot),
+            Self::Followed(cell) => cell.leader(slot),
             Self::Absent => Leader::NoSource,
         }
     }
@@ -225,11 +258,63 @@ mod tests {
         assert_eq!(schedule.leader(Slot(u64::MAX)), Leader::Unnamed);
     }
 
+    /// Goal: the answer of `getLeaderSchedule` as a `solana-test-validator` 4.2.2 gave it for its second epoch of 64
+    /// slots, with the epoch's first slot put in.
+    #[test]
+    fn reads_what_rpc_says_of_an_epoch() {
+        let identity = "GNpMpkXN1V1Ab3iHSAjZLxPmAsH9AuWUNyE6UUK2Md8z";
+        let indices: Vec<u64> = (0..64).collect();
+        let answer = serde_json::json!({identity: indices});
+        let refusal = LeaderSchedule::parse(&answer.to_string()).expect_err("which epoch?");
+        assert!(refusal.contains("first_slot"), "{refusal}");
+        let mut answer = answer;
+        answer["first_slot"] = 64.into();
+        let schedule = LeaderSchedule::parse(&answer.to_string()).expect("parses");
+        let leader = Leader::Identity(key(identity).expect("a key"));
+        assert_eq!(schedule.leader(Slot(63)), Leader::Unnamed);
+        assert_eq!(schedule.leader(Slot(64)), leader);
+        assert_eq!(schedule.leader(Slot(127)), leader);
+        assert_eq!(schedule.leader(Slot(128)), Leader::Unnamed);
+    }
+
+    #[test]
+    fn an_epoch_fits_the_bound_and_a_file_beyond_it_is_refused_unread() {
+        let line = "  \"4586000000\": \"11111111111111111111111111111111111111111111\",\r\n";
+        assert!(line.len() as u64 <= FILE_SLOT_LEN);
+        let path = std::env::temp_dir().join(format!("overmind-leaders-{}", std::process::id()));
+        let file = std::fs::File::create(&path).expect("made");
+        file.set_len(FILE_LEN_MAX + 1)
+            .expect("a hole takes no room");
+        let said = LeaderSchedule::load(&path)
+            .expect_err("too long")
+            .to_string();
+        assert!(said.contains("two epochs (864000 slots)"), "{said}");
+        assert!(said.contains(&path.display().to_string()), "{said}");
+        std::fs::remove_file(&path).expect("removed");
+        let said = LeaderSchedule::load(Path::new("/dev/zero")).expect_err("endless");
+        assert!(said.to_string().contains("two epochs"), "{said}");
+    }
+
     #[test]
     fn refuses_what_it_cannot_use_with_a_reason() {
         for (text, word) in [
             ("{}", "no slot"),
             ("[]", "map"),
+            (r#"{"first_slot":7}"#, "no slot"),
+            (r#"{"7":7}"#, "has a number"),
+            (r#"{"first_slot":7,"abc":[0]}"#, "base58"),
+            (
+                r#"{"first_slot":7,"11111111111111111111111111111112":[0,2]}"#,
+                "past the epoch's end",
+            ),
+            (
+                r#"{"first_slot":7,"11111111111111111111111111111112":[0],"11111111111111111111111111111113":[0]}"#,
+                "two leaders",
+            ),
+            (
+                r#"{"first_slot":7,"11111111111111111111111111111112":[0],"9":"11111111111111111111111111111113"}"#,
+                "by slot and slots by leader",
+            ),
             (r#"{"x":"11111111111111111111111111111112"}"#, "not a slot"),
             (r#"{"1":"abc"}"#, "base58"),
             (

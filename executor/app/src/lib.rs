@@ -4,6 +4,7 @@
 mod output;
 
 pub mod admin;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -12,9 +13,19 @@ pub mod core_stage;
 pub mod decode;
 pub mod doctor;
 pub mod leaders;
+mod leftovers;
+pub mod notices;
 pub mod notify;
 pub mod pipeline;
 pub mod published;
+pub mod receive;
 pub mod rungs;
+pub mod secret;
+pub mod shredstream;
+pub mod sources;
 pub mod stage;
+pub mod state_dir;
+pub mod status;
 pub mod topology;
+pub mod verify_stage;
+pub mod wiring;

@@ -16,7 +16,11 @@ fn main() -> ExitCode {
     let command = Cli::parse().into_command();
     if matches!(
         command,
-        Command::Demo(_) | Command::Run(_) | Command::Capture(_) | Command::Replay(_)
+        Command::Demo(_)
+            | Command::Run(_)
+            | Command::Capture(_)
+            | Command::Replay(_)
+            | Command::Sources(_)
     ) {
         commands::listen_for_signals();
     }
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => commands::replay::run(args),
         Command::Decode(args) => commands::decode::run(args),
         Command::Capture(args) => commands::capture::run(args),
-        Command::Status(args) => Ok(run_client(Request::Status, &args.target)),
+        Command::Status(args) => Ok(run_client(Request::Status, &args.target, args.all)),
         Command::Kill(args) => Ok(run_client(
             if args.reduce {
                 Request::Reduce
@@ -34,8 +38,10 @@ fn main() -> ExitCode {
                 Request::Kill
             },
             &args.target,
+            false,
         )),
-        Command::Resume(args) => Ok(run_client(Request::Resume, &args.target)),
+        Command::Resume(args) => Ok(run_client(Request::Resume, &args.target, false)),
+        Command::Sources(args) => Ok(commands::sources::run(args)),
         Command::Doctor(args) => Ok(doctor::run(args)),
         Command::Config(args) => commands::config::run(args),
         Command::Explain(args) => Ok(commands::explain::run(args)),

@@ -31,3 +31,17 @@ macro_rules! err {
         let _ = write!(std::io::stderr(), $($part)*);
     }};
 }
+
+/// `1 failure`, `2 failures`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_is_singular_and_nothing_is_many() {
+        let said = [0, 1, 2].map(|count| super::counted(count, "failure", "failures"));
+        assert_eq!(said, ["0 failures", "1 failure", "2 failures"]);
+    }
+}

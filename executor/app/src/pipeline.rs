@@ -3,6 +3,7 @@
 //! ```text
 //! sources --frames--> core --bundles--> submit
 //!            bridge --signals--^  ^------reports----'
+//!             verify <--checks--> core
 //! ```
 //!
 //! `demo`, `run` and `replay` differ in what they plug in at both ends, and in nothing between.
@@ -16,17 +17,20 @@ use brain_wire::ArmedSignal;
 use engine::{Engine, EngineConfig, EngineError};
 use risk::Control;
 use rtrb::{Consumer, Producer, RingBuffer};
-use shred_resolve::{Plan as ResolvePlan, Policy, Resolver};
+use shred_quic::QuicHandle;
+use shred_resolve::{Arbiter, ArbiterPlan, Plan as ResolvePlan, Policy, Resolver};
 use shred_source::arena::ArenaError;
 use shred_source::{ArenaPlan, CoreFrames, DatagramSource, RxFrames, frame_ring};
 use submit::{Lane, SubmitCounters, SubmitStage};
 
 use crate::clock::{Ticker, realtime};
-use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage, Time};
+use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage};
 use crate::leaders::LeaderSource;
 use crate::published::Published;
 use crate::stage::{Fused, Idle, Runner, RunnerError, Seat, Stage};
 use crate::topology::{Cell, cells};
+use crate::verify_stage::{VerifyRings, VerifyStage};
+use crate::wiring::Time;
 
 /// Which threads run the stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Layout {
     pub core: Seat,
     /// Seats of the source threads when split; the last one serves all further sources.
     pub sources: Vec<Seat>,
+    /// Seat of a thread that checks leaders' signatures; `None`: the core checks each where it needs it.
+    pub verify: Option<Seat>,
     /// Seat of the submit thread.
     pub submit: Seat,
 }
@@ -53,6 +59,7 @@ impl Layout {
             split,
             core: seat,
             sources: vec![seat],
+            verify: None,
             submit: seat,
         }
     }
@@ -100,8 +107,11 @@ pub enum PipelineError {
 pub struct Prepared {
     layout: Layout,
     core: CoreStage,
+    verify: Option<VerifyStage>,
     /// Taken by the sources, in the order of their numbers.
     frames: Vec<RxFrames>,
+    /// Sources with threads of their own, by name.
+    quic: Vec<(String, QuicHandle)>,
     /// Taken by the bridge, if there is one.
     signals: Option<Producer<ArmedSignal>>,
     bundles: Consumer<bundle::BundleCell>,
@@ -111,7 +121,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Builds resolver, engine and rings. All memory of the hot path is allocated and touched here.
+    /// Builds resolver, arbiter, engine and rings. All memory of the hot path is allocated and touched here.
     ///
     /// # Errors
     /// [`PipelineError`] names what does not fit.
@@ -138,11 +148,32 @@ impl Prepared {
         let (signals, signals_out) = touched_ring(cells(Cell::Signal));
         let (bundles_in, bundles) = touched_ring(cells(Cell::Bundle));
         let (reports, reports_out) = touched_ring(cells(Cell::Report));
+        let checks_max = if layout.verify.is_some() {
+            cells(Cell::Check)
+        } else {
+            0
+        };
+        let (verify, verify_rings) = if checks_max > 0 {
+            let (to_verify, checks) = touched_ring(checks_max);
+            let (answers, from_verify) = touched_ring(checks_max);
+            (
+                Some(VerifyStage::new(checks, answers)),
+                Some(VerifyRings::new(to_verify, from_verify)),
+            )
+        } else {
+            (None, None)
+        };
+        let resolve = ResolvePlan {
+            checks_max,
+            ..resolve
+        };
         let ticker = Ticker::calibrate();
-        let published = Arc::new(Published::default());
+        let arbiter = Arbiter::new(&ArbiterPlan::beside(&resolve, policies.len()));
+        let published = Arc::new(Published::new(arbiter.sources().len()));
         let rings = CoreRings {
             frames: core_frames,
             signals: Some(signals_out),
+            verify: verify_rings,
             bundles: bundles_in,
             reports: reports_out,
         };
@@ -150,6 +181,7 @@ impl Prepared {
             rings,
             policies,
             resolver: Resolver::new(&resolve),
+            arbiter,
             leaders: Arc::new(leaders),
             engine: Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?,
             ticker,
@@ -159,7 +191,9 @@ impl Prepared {
         Ok(Self {
             layout,
             core,
+            verify,
             frames: rx,
+            quic: Vec::new(),
             signals: Some(signals),
             bundles,
             reports,
@@ -171,6 +205,12 @@ impl Prepared {
     /// The next source's end of its frame ring, in the order of source numbers.
     pub fn take_frames(&mut self) -> Option<RxFrames> {
         (!self.frames.is_empty()).then(|| self.frames.remove(0))
+    }
+
+    /// Takes charge of a source that fills its frames by a thread of its own: it is stopped before the core, and its
+    /// death is the pipeline's.
+    pub fn attach(&mut self, name: &str, handle: QuicHandle) {
+        self.quic.push((name.to_owned(), handle));
     }
 
     /// The bridge's end of the signal ring.
@@ -197,6 +237,8 @@ impl Prepared {
         let Self {
             layout,
             core,
+            verify,
+            quic,
             bundles,
             reports,
             control,
@@ -215,7 +257,13 @@ impl Prepared {
             Submit(submit),
             || {},
         )?;
-        let ended = Arc::new(AtomicBool::new(sources.is_empty()));
+        let verify = verify
+            .zip(layout.verify)
+            .map(|(stage, seat)| {
+                Runner::spawn("verify", seat, Arc::clone(&stop.verify), stage, || {})
+            })
+            .transpose()?;
+        let ended = Arc::new(AtomicBool::new(sources.is_empty() && quic.is_empty()));
         let left = Arc::new(std::sync::atomic::AtomicUsize::new(sources.len()));
         let sources: Vec<Rx> = sources
             .into_iter()
@@ -266,6 +314,8 @@ impl Prepared {
         };
         Ok(Pipeline {
             hot,
+            quic,
+            verify,
             submit,
             stop,
             ended,
@@ -288,6 +338,7 @@ fn touched_ring<T>(cell_count: usize) -> (Producer<T>, Consumer<T>) {
 struct Stops {
     rx: Arc<AtomicBool>,
     core: Arc<AtomicBool>,
+    verify: Arc<AtomicBool>,
     submit: Arc<AtomicBool>,
 }
 
@@ -302,6 +353,8 @@ enum Hot {
 /// A running pipeline.
 pub struct Pipeline {
     hot: Hot,
+    quic: Vec<(String, QuicHandle)>,
+    verify: Option<Runner<VerifyStage>>,
     submit: Runner<Submit>,
     stop: Stops,
     ended: Arc<AtomicBool>,
@@ -322,7 +375,9 @@ impl Pipeline {
             Hot::Split { rx, core } => rx.iter().any(Runner::is_finished) || core.is_finished(),
             Hot::Fused(fused) => fused.is_finished(),
         };
-        hot || self.submit.is_finished()
+        let verify = self.verify.as_ref().is_some_and(Runner::is_finished);
+        let quic = self.quic.iter().any(|(_, handle)| handle.is_dead());
+        hot || quic || verify || self.submit.is_finished()
     }
 
     /// Counters that the core publishes.
@@ -331,14 +386,26 @@ impl Pipeline {
         &self.published
     }
 
-    /// Stops in the order data moves, so that everything on its way arrives: sources, core, submit.
+    /// Stops in the order data moves, so that everything on its way arrives: sources, core with the signatures it
+    /// waits for, submit.
     ///
     /// # Errors
     /// [`RunnerError::Panicked`] names the thread that did.
     pub fn stop(self) -> Result<(CoreOutcome, SubmitCounters), RunnerError> {
         let Self {
-            hot, submit, stop, ..
+            hot,
+            quic,
+            verify,
+            submit,
+            stop,
+            ..
         } = self;
+        for (name, handle) in quic {
+            let dead = handle.is_dead();
+            if handle.stop().is_none() || dead {
+                return Err(RunnerError::Panicked(format!("rx-{name}")));
+            }
+        }
         let core = match hot {
             Hot::Split { rx, core } => {
                 stop.rx.store(true, Ordering::Relaxed);
@@ -353,6 +420,10 @@ impl Pipeline {
                 fused.join()?.second
             }
         };
+        stop.verify.store(true, Ordering::Relaxed);
+        if let Some(verify) = verify {
+            drop(verify.join()?);
+        }
         stop.submit.store(true, Ordering::Relaxed);
         let submitted = submit.join()?.0.counters();
         Ok((core.finish(), submitted))

@@ -3,38 +3,64 @@
 //! The core keeps its counters to itself and copies them here a few times a second, in relaxed stores; a reader sees
 //! each number whole, and the numbers of different moments side by side.
 
+mod chain;
+mod sources;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shred_resolve::{Counters, Reject};
 
+pub use self::chain::PublishedChain;
+pub use self::sources::{LeaderRead, PublishedSources};
+
 /// Numbers of resolver, engine and gate, and when they were published.
 #[derive(Debug)]
 pub struct Published {
-    resolved: [AtomicU64; RESOLVED],
+    resolved: Box<[AtomicU64]>,
     rejected: [AtomicU64; Reject::COUNT],
     refused: [AtomicU64; risk::Refusal::COUNT],
     decided: [AtomicU64; DECIDED],
     /// Highest slot that something authentic was received of.
     pub slot: AtomicU64,
+    /// Positions open at the last publication; [`Published::UNKNOWN`] before the first.
+    pub positions_open: AtomicU64,
     /// Publications so far: it stands still when the core does.
     pub turns: AtomicU64,
     /// Stamp of the newest datagram, UNIX epoch, nanoseconds.
     pub datagram_at: AtomicU64,
+    /// The race between sources.
+    pub sources: PublishedSources,
+    /// Forks, votes, leaders.
+    pub chain: PublishedChain,
 }
 
-const RESOLVED: usize = 20;
 const DECIDED: usize = 12;
 
 impl Default for Published {
+    /// For one source.
     fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl Published {
+    /// Nothing published yet, for so many sources.
+    #[must_use]
+    pub fn new(sources: usize) -> Self {
         Self {
-            resolved: [const { AtomicU64::new(0) }; RESOLVED],
+            resolved: Counters::default()
+                .named()
+                .map(|_| AtomicU64::new(0))
+                .into(),
             rejected: [const { AtomicU64::new(0) }; Reject::COUNT],
             refused: [const { AtomicU64::new(0) }; risk::Refusal::COUNT],
             decided: [const { AtomicU64::new(0) }; DECIDED],
             slot: AtomicU64::new(0),
+            positions_open: AtomicU64::new(Self::UNKNOWN),
             turns: AtomicU64::new(0),
             datagram_at: AtomicU64::new(0),
+            sources: PublishedSources::new(sources),
+            chain: PublishedChain::default(),
         }
     }
 }
@@ -59,6 +85,16 @@ pub fn decided(counters: &engine::Counters) -> [(&'static str, u64); DECIDED] {
 }
 
 impl Published {
+    /// Stands for a number that was not published yet.
+    pub const UNKNOWN: u64 = u64::MAX;
+
+    /// Positions open, once the core has said so.
+    #[must_use]
+    pub fn positions_open(&self) -> Option<u64> {
+        let count = self.positions_open.load(Relaxed);
+        (count != Self::UNKNOWN).then_some(count)
+    }
+
     /// Copies the numbers in. One writer.
     pub fn publish(&self, resolved: &Counters, decided_by: &engine::Counters, refused: &[u64]) {
         for (cell, (_, value)) in self.resolved.iter().zip(resolved.named()) {

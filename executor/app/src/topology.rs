@@ -21,6 +21,8 @@ pub struct Thread {
 pub enum Cell {
     /// Descriptor of a datagram in its arena; a twin ring brings the frame back.
     Frame,
+    /// A leader's signature to be checked; a twin ring brings the answer back.
+    Check,
     /// A verified signal.
     Signal,
     /// A signed bundle.
@@ -89,13 +91,18 @@ const fn link(
 #[rustfmt::skip]
 pub const THREADS: &[Thread] = &[
     thread("rx-",     true,  "receives datagrams into frames of its arena and stamps them",             "its own receive"),
+    thread("rx-NAME", true,  "receives shreds over QUIC: the thread of a source of that kind, with its name", "many"),
     thread("core",    true,  "shreds, market, strategy, risk and bundle, by plain calls",                "none"),
+    thread("verify",  true,  "checks leaders' signatures, if it is configured; otherwise the core does",   "none"),
     thread("submit",  true,  "hands bundles to a lane and brings back what became of them",              "those of the lane"),
     thread("lane-",   false, "speaks gRPC with one block engine",                                        "many"),
     thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
     thread("admin",   false, "answers status and kill on a Unix socket, watches the kill file",          "many"),
     thread("admin-status", false, "writes the answers that need the rest of the process",                "many"),
+    thread("sources-log", false, "appends what every source has brought to a file, once a second",        "many"),
     thread("capture", false, "writes taken datagrams to a pcap file",                                    "many"),
+    thread("refresh", false, "asks an RPC node for leaders and stakes, with ingest.leaders_rpc",           "many"),
+    thread("shredstream", false, "asks a block engine again and again to send shreds, with [shredstream]", "many"),
     thread("sidecar", false, "serves /health and /metrics",                                              "many"),
 ];
 
@@ -104,6 +111,8 @@ pub const THREADS: &[Thread] = &[
 pub const LINKS: &[Link] = &[
     //    producer  consumer  cell          cells  when full
     link("rx-",     "core",   Cell::Frame,   8192, Full::Drop),
+    link("rx-NAME", "core",   Cell::Frame,   8192, Full::Drop),
+    link("core",    "verify", Cell::Check,     64, Full::Refuse), // the resolver refuses first shreds before
     link("bridge",  "core",   Cell::Signal,   256, Full::Refuse),
     link("core",    "submit", Cell::Bundle,    64, Full::Refuse), // the reservation is undone
     link("submit",  "core",   Cell::Report,  1024, Full::Halt),

@@ -78,12 +78,11 @@ impl Datagrams {
     }
 
     /// All, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        self.ends
-            .iter()
-            .zip(starts)
-            .map(|(to, from)| &self.bytes[from..*to])
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.ends.iter().enumerate().map(|(index, to)| {
+            let from = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.bytes[from..*to]
+        })
     }
 
     /// Appends one.

@@ -1,4 +1,6 @@
-//! Everything slow beside the hot path: metrics and the HTTP pages.
+//! Everything slow beside the hot path: metrics, the HTTP pages, and what an RPC node knows of the cluster.
+//!
+//! [`refresh`] asks an RPC node for leaders and stakes and hands over what it says; the page below only reads.
 //!
 //! Hot threads only add to relaxed atomics (their own counters, [`LatencyCells`]). When somebody
 //! asks, the `sidecar` thread calls the reading function that the app gave it, gets a [`Snapshot`],
@@ -26,10 +28,17 @@ mod http;
 mod latency;
 mod metrics;
 mod page;
+mod refresh;
+mod rpc;
 mod snapshot;
 
 pub use health::{Control, Health, State};
 pub use http::{Sidecar, spawn};
 pub use latency::{LATENCY_BUCKET_COUNT, LatencyCells, LatencyRead};
 pub use metrics::{METRICS_CONTENT_TYPE, render_metrics};
+pub use refresh::{
+    EpochAnswer, EpochInfo, EpochScheduleAnswer, EpochWanted, RefreshCounters, RefreshPlan,
+    Refreshed, Refresher, StakeAnswer, refresh,
+};
+pub use rpc::{Endpoint, EndpointReject, RpcError};
 pub use snapshot::{CounterFamily, GaugeFamily, LatencyFamily, NanosFamily, Read, Snapshot};

@@ -10,7 +10,7 @@
 //! All numbers are little-endian. The file only ever grows; a record cut short by a crash is recognised by its
 //! length or CRC and cut off when the lane opens the file again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -75,13 +75,17 @@ pub enum PaperError {
     /// The system's words.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Another lane writes to it, in this process or another one.
+    #[error("in use by another executor: two would mix their records")]
+    InUse,
     /// It does not begin as one of this version.
     #[error("not a paper file of version 1")]
     NotAPaperFile,
 }
 
 impl PaperLane {
-    /// Opens `path` for appending, or begins it. What a crash cut short is cut off.
+    /// Opens `path` for appending, or begins it, and locks it (`flock`) until dropped. What a crash cut short is cut
+    /// off.
     ///
     /// # Errors
     /// [`PaperError`].
@@ -91,6 +95,12 @@ impl PaperLane {
             .append(true)
             .create(true)
             .open(path)?;
+        // First of all: what looks torn may be what another lane is writing.
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(PaperError::InUse),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
         if file.metadata()?.len() == 0 {
             file.write_all(MAGIC)?;
             file.write_all(&VERSION.to_le_bytes())?;
@@ -280,6 +290,16 @@ const CRC_TABLE: [u32; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_lanes_do_not_share_a_file() {
+        let path = std::env::temp_dir().join(format!("paper-lock-{}", std::process::id()));
+        let first = PaperLane::open(&path).expect("opens");
+        assert!(matches!(PaperLane::open(&path), Err(PaperError::InUse)));
+        drop(first);
+        PaperLane::open(&path).expect("it is free again");
+        std::fs::remove_file(&path).expect("removed");
+    }
 
     #[test]
     fn the_checksum_is_the_common_one() {

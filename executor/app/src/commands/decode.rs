@@ -5,12 +5,12 @@ use std::io::{self, BufWriter};
 
 use shred_resolve::{Plan, Policy};
 use shred_source::PcapReader;
-use shred_source::pcap::PcapReject;
 
 use crate::cli::{DecodeArgs, exit};
 use crate::commands::Failure;
 use crate::decode::{DecodeError, DecodeOptions, decode};
 use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::notices;
 
 /// Prints the capture's lines; the exit code.
 ///
@@ -46,14 +46,11 @@ pub fn run(args: &DecodeArgs) -> Result<u8, Failure> {
         }
         Err(DecodeError::Capture(error)) => Err(named(&error)),
         Err(error) => Err(error.into()),
-        Ok(counters) => {
-            if counters.refused(PcapReject::FileCut) + counters.refused(PcapReject::RecordTooLong)
-                > 0
-            {
-                errln!(
-                    "{}: damaged or cut short; it was read up to there",
-                    args.file.display()
-                );
+        Ok(decoded) => {
+            let damage = notices::damage(&args.file, &decoded.capture);
+            let leaders = notices::leaders(&options.leaders, &decoded.resolved);
+            for notice in damage.into_iter().chain(leaders) {
+                errln!("{notice}");
             }
             Ok(exit::OK)
         }

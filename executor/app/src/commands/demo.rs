@@ -26,12 +26,18 @@ use submit::{BlockEngineConfig as LaneConfig, BlockEngineLane, Lane, LaneId, Sub
 
 use crate::cli::{DemoArgs, HttpArg, Plant, ThreadsArg, exit};
 use crate::clock::realtime;
-use crate::commands::{Failure, observe};
-use crate::core_stage::{CoreOutcome, Time};
+use crate::commands::Failure;
+use crate::commands::observe::View;
+use crate::core_stage::CoreOutcome;
 use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::leftovers::{LEFTOVERS, Leftover};
+use crate::output::counted;
 use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::Published;
+use crate::receive::Received;
 use crate::rungs::quantiles;
+use crate::sources::SourceFacts;
+use crate::wiring::Time;
 
 /// What the wallet starts with. Enough for every entry at once.
 const WALLET_LAMPORTS: u64 = 50_000_000_000;
@@ -182,11 +188,24 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
     )?;
     let (bridge, shared) = room.bridge(prepared.take_signals().expect("taken once"))?;
     let published = prepared.published();
-    let _admin = observe::admin(&room.admin_plan(), &control, &published, "demo", started)?;
+    let view = View {
+        control: Arc::clone(&control),
+        published: Arc::clone(&published),
+        sources: Arc::new([SourceFacts {
+            kind: "udp",
+            received: Received::Polled(Arc::clone(&tally)),
+            name: "demo".to_owned(),
+            address: facts.local,
+            redistributable: false,
+        }]),
+        bridge: Some(Arc::clone(&shared)),
+        shredstream: None,
+        mode: "demo",
+        started,
+    };
+    let _admin = view.admin(&room.admin_plan())?;
     let _page = match args.http {
-        HttpArg::At(address) => Some(observe::page(
-            address, &control, &published, "demo", started,
-        )?),
+        HttpArg::At(address) => Some(view.page(address)?),
         HttpArg::Off => None,
     };
     let sources: Vec<Box<dyn DatagramSource + Send>> = vec![Box::new(source)];
@@ -208,9 +227,9 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
             write_leaders(path, &leaders)?;
             if report.datagram_dropped > 0 {
                 errln!(
-                    "{}: {} datagrams are missing, the disk was slow",
+                    "{}: {} missing, the disk was slow",
                     path.display(),
-                    report.datagram_dropped
+                    counted(report.datagram_dropped, "datagram is", "datagrams are")
                 );
             }
         }
@@ -272,7 +291,8 @@ fn capture(path: Option<&Path>) -> Result<MaybeCapture, Failure> {
     let Some(path) = path else {
         return Ok((None, None));
     };
-    let (capture, mut taps) = Capture::create(path, &CapturePlan::default(), 1)?;
+    let (capture, mut taps) = Capture::create(path, &CapturePlan::default(), 1)
+        .map_err(|error| Failure::Input(format!("--pcap {}: {error}", path.display())))?;
     Ok((Some(capture), taps.pop()))
 }
 
@@ -283,10 +303,9 @@ fn write_leaders(capture: &Path, leaders: &BTreeMap<u64, [u8; 32]>) -> Result<()
         .map(|(slot, identity)| (slot.to_string(), bs58::encode(identity).into_string()))
         .collect();
     let path = capture.with_extension("leaders.json");
-    std::fs::write(
-        &path,
-        serde_json::to_string_pretty(&named).unwrap_or_default(),
-    )?;
+    let text = serde_json::to_string_pretty(&named).unwrap_or_default();
+    std::fs::write(&path, text)
+        .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
     errln!("captured to {} with {}", capture.display(), path.display());
     Ok(())
 }
@@ -335,7 +354,22 @@ fn progress(elapsed: Duration, length: Duration, published: &Published, engine: 
 /// Where the demo's sockets and key live while it runs; removed at the end.
 pub struct Room {
     folder: PathBuf,
+    /// A second SIGINT removes what is in it too.
+    _leftovers: Vec<Leftover>,
 }
+
+/// What is in the room, and last the room itself.
+const IN_THE_ROOM: [&str; 9] = [
+    "admin.sock",
+    "admin.lock",
+    "kill",
+    "signal.ipc",
+    "signal.ipc.lock",
+    "brain.key",
+    "epoch",
+    "epoch.lock",
+    "",
+];
 
 impl Room {
     fn open() -> Result<Self, Failure> {
@@ -345,8 +379,20 @@ impl Room {
         static OPENED: AtomicU32 = AtomicU32::new(0);
         let number = OPENED.fetch_add(1, Relaxed);
         let folder = base.join(format!("overmind-demo-{}-{number}", std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Self { folder })
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| {
+                let advice = "set XDG_RUNTIME_DIR or TMPDIR to a directory that can be written";
+                Failure::Input(format!("{}: {error}; {advice}", folder.display()))
+            })?;
+        let leftovers = IN_THE_ROOM
+            .iter()
+            .filter_map(|name| LEFTOVERS.remember(&folder.join(name)));
+        Ok(Self {
+            _leftovers: leftovers.collect(),
+            folder,
+        })
     }
 
     /// Where the bridge listens.
@@ -444,12 +490,16 @@ impl Report {
             return match (handed, landed) {
                 (0, _) => Err("no bundle was sent, so the planted fault met nobody".to_owned()),
                 (_, 0) => Ok(()),
-                (_, landed) => Err(format!("{landed} bundles with a planted fault landed")),
+                (_, landed) => Err(format!(
+                    "{} with a planted fault landed",
+                    counted(landed, "bundle", "bundles")
+                )),
             };
         }
         if self.args.seconds >= 10 && (landed == 0 || self.seen_back() == 0) {
             return Err(format!(
-                "{handed} bundles were sent, {landed} landed, {} were seen back",
+                "{} sent, {landed} landed, {} seen back",
+                counted(handed, "bundle was", "bundles were"),
                 self.seen_back()
             ));
         }
@@ -526,30 +576,27 @@ impl Report {
             );
         }
         outln!(
-            "\nSeen       {} datagrams ({} sent, {} lost on the way on purpose, {} dropped by the kernel)",
-            resolved.datagram,
-            self.market.datagrams_sent,
-            self.market.datagrams_lost,
-            self.kernel_dropped
+            "\nSent       {}",
+            sent_row(&self.market, resolved.datagram, self.kernel_dropped)
         );
         outln!(
-            "           {} shreds used, {} transactions, {} blocks of {} slots",
-            resolved.shred_accepted,
-            resolved.transaction,
-            resolved.block_completed,
-            self.market.slots
+            "Seen       {} used, {}, {} of {}",
+            counted(resolved.shred_accepted, "shred", "shreds"),
+            counted(resolved.transaction, "transaction", "transactions"),
+            counted(resolved.block_completed, "whole block", "whole blocks"),
+            counted(self.market.slots, "slot", "slots")
         );
         outln!(
-            "Recovered  {} shreds in {} FEC sets",
-            resolved.shred_recovered,
-            resolved.set_recovered
+            "Recovered  {} in {}",
+            counted(resolved.shred_recovered, "lost shred", "lost shreds"),
+            counted(resolved.set_recovered, "FEC set", "FEC sets")
         );
         outln!("Not used   {}", listed(rejected(resolved)));
         outln!(
-            "Decided    {} launches and {} trades decoded, {} intents",
-            decided.launch_decoded,
-            decided.trade_decoded,
-            decided.intent_made
+            "Decided    {} and {} decoded, {} made",
+            counted(decided.launch_decoded, "launch", "launches"),
+            counted(decided.trade_decoded, "trade", "trades"),
+            counted(decided.intent_made, "intent", "intents")
         );
         outln!(
             "Refused    {}",
@@ -561,36 +608,23 @@ impl Report {
             ]))
         );
         outln!(
-            "Bundles    {} signed and handed over, {} taken by the block engine, {} refused by it",
-            decided.bundle_handed,
-            engine.received - engine.refused_total(),
-            engine.refused_total()
+            "Bundles    {}",
+            bundles_row(decided.bundle_handed, self.submitted.bundle_sent, engine)
         );
         outln!(
-            "Landed     {} in blocks; {} seen back in our own stream ({} entries, {} exits)",
+            "Landed     {} in blocks; {} seen back in our own stream ({}, {})",
             engine.landed,
             self.seen_back(),
-            decided.entry_included,
-            decided.exit_included
+            counted(decided.entry_included, "entry", "entries"),
+            counted(decided.exit_included, "exit", "exits")
         );
         outln!(
             "Reasons    {} handed over; {} seen back",
             listed(reasons(&decided.bundle_handed_for)),
             listed(reasons(&decided.included_for))
         );
-        outln!(
-            "Lost       {} outbid in the auction, {} failed in simulation, {} lost on the way to the leader",
-            engine.outbid,
-            engine.simulation_failed,
-            engine.lost + engine.failed_at_leader
-        );
-        outln!(
-            "Expired    {} waiting for a leader that takes bundles ({} of them without a word); {} exits not seen \
-                  in time",
-            engine.expired + engine.expired_silently,
-            engine.expired_silently,
-            decided.exit_lapsed
-        );
+        outln!("Lost       {}", lost_row(engine));
+        outln!("Expired    {}", expired_row(engine, decided.exit_lapsed));
         outln!(
             "Signals    {} accepted, {} armed, {} fired; refused: {}",
             self.signals,
@@ -600,11 +634,11 @@ impl Report {
         );
         let trades = &self.outcome.trades;
         outln!(
-            "Model      paid {} SOL, received {} SOL, {} positions open. The model's figures: they show that the \
+            "Model      paid {} SOL, received {} SOL, {} open. The model's figures: they show that the \
                   plumbing works,\n           not that anybody would profit.",
             sol(trades.paid),
             sol(trades.received),
-            self.outcome.positions
+            counted(self.outcome.positions as u64, "position", "positions")
         );
         let plant = self
             .args
@@ -623,6 +657,78 @@ impl Report {
             self.args.loss_bps
         );
     }
+}
+
+/// Every datagram that the market made, by what became of it. `sent` counts what left the market's socket, so what the
+/// simulated wire lost is not part of it.
+fn sent_row(market: &DemoStats, received: u64, kernel_dropped: u64) -> String {
+    let under_way = market
+        .datagrams_sent
+        .saturating_sub(received + kernel_dropped);
+    let refused = match market.send_errors {
+        0 => String::new(),
+        count => format!(", {count} refused by the system"),
+    };
+    format!(
+        "{} over UDP ({} more lost on purpose by the simulated wire{refused}): {received} received, {kernel_dropped} \
+         dropped by the kernel, {under_way} not read at the end",
+        counted(market.datagrams_sent, "datagram", "datagrams"),
+        market.datagrams_lost,
+    )
+}
+
+/// Every bundle that the core handed over, by how far it came; `sent` of them reached the lane.
+fn bundles_row(handed: u64, sent: u64, engine: &CounterSnapshot) -> String {
+    let refused = engine.refused_total();
+    let ended = engine.outbid
+        + engine.simulation_failed
+        + engine.internal_error
+        + engine.landed
+        + engine.lost
+        + engine.failed_at_leader
+        + engine.expired
+        + engine.expired_silently;
+    let under_way = sent.saturating_sub(refused + ended);
+    format!(
+        "{handed} signed and handed over, {} taken by the block engine, {refused} refused by it, {under_way} in flight \
+         at the end",
+        engine.received.saturating_sub(refused),
+    )
+}
+
+/// Bundles that the block engine took and that are in no block.
+fn lost_row(engine: &CounterSnapshot) -> String {
+    let ways = [
+        (engine.outbid, "outbid in the auction"),
+        (engine.simulation_failed, "failed in simulation"),
+        (engine.internal_error, "refused with an internal error"),
+        (engine.lost, "lost on the way to the leader"),
+        (
+            engine.failed_at_leader,
+            "refused by the leader or too late for it",
+        ),
+    ];
+    let ways = ways.iter().filter(|(count, _)| *count > 0);
+    let ways: Vec<String> = ways.map(|(count, way)| format!("{count} {way}")).collect();
+    if ways.is_empty() {
+        "nothing".to_owned()
+    } else {
+        ways.join(", ")
+    }
+}
+
+/// The block engine's own report: our side gives a transaction up when its blockhash is dead, after the demo's end.
+fn expired_row(engine: &CounterSnapshot, exit_lapsed: u64) -> String {
+    format!(
+        "{} waiting for a leader that takes bundles ({} of them without a word); {} not seen in time, to be tried again",
+        counted(
+            engine.expired + engine.expired_silently,
+            "bundle",
+            "bundles"
+        ),
+        engine.expired_silently,
+        counted(exit_lapsed, "exit was", "exits were"),
+    )
 }
 
 /// Counts by what led to the intent.
@@ -666,4 +772,59 @@ fn sol(lamports: u64) -> String {
         lamports / 1_000_000_000,
         lamports % 1_000_000_000 / 100_000
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_lost_and_under_way_adds_up() {
+        let market = DemoStats {
+            datagrams_sent: 1_000,
+            datagrams_lost: 20,
+            ..DemoStats::default()
+        };
+        assert_eq!(
+            sent_row(&market, 990, 4),
+            "1000 datagrams over UDP (20 more lost on purpose by the simulated wire): 990 received, 4 dropped by the \
+             kernel, 6 not read at the end"
+        );
+        let failing = DemoStats {
+            send_errors: 3,
+            ..market
+        };
+        assert!(sent_row(&failing, 1_000, 0).contains("wire, 3 refused by the system)"));
+    }
+
+    #[test]
+    fn every_bundle_is_somewhere() {
+        let engine = CounterSnapshot {
+            received: 10,
+            outbid: 1,
+            internal_error: 1,
+            landed: 2,
+            lost: 1,
+            failed_at_leader: 1,
+            expired: 1,
+            expired_silently: 1,
+            ..CounterSnapshot::default()
+        };
+        assert_eq!(
+            bundles_row(12, 11, &engine),
+            "12 signed and handed over, 10 taken by the block engine, 0 refused by it, 3 in flight at the end"
+        );
+        let lost = lost_row(&engine);
+        assert!(
+            lost.contains("1 refused with an internal error, 1 lost on the way"),
+            "{lost}"
+        );
+        assert_eq!(lost_row(&CounterSnapshot::default()), "nothing");
+        let expired = expired_row(&engine, 1);
+        assert_eq!(
+            expired,
+            "2 bundles waiting for a leader that takes bundles (1 of them without a word); 1 exit was not seen in time, \
+             to be tried again"
+        );
+    }
 }

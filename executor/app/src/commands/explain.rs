@@ -3,7 +3,7 @@
 use brain_wire::NackReason;
 use risk::Refusal;
 use serde_json::json;
-use shred_resolve::Reject;
+use shred_resolve::{Reject, SourceTally};
 
 use crate::cli::{ExplainArgs, exit};
 
@@ -30,6 +30,7 @@ const DATAGRAMS: [&str; Reject::COUNT] = [
     "it contradicts its own set; a faulty leader",
     "more versions of one set than are told apart; a faulty leader or a flood",
     "no memory for another set; raise ingest.fec_sets_max",
+    "too many signatures of its source or set are being checked; a flood of sets that nobody signed",
 ];
 
 /// Why the gate refused an intent, in the order of [`Refusal::names`].
@@ -48,6 +49,20 @@ const INTENTS: [&str; Refusal::COUNT] = [
     "it would sell more than is held",
     "more entries in risk.window_ms than risk.entries_per_window_max",
     "more exits in risk.window_ms than risk.exits_per_window_max; a loop gone wrong",
+];
+
+/// What is counted of a source, in the order of [`SourceTally::named`].
+const SOURCES: [&str; 10] = [
+    "datagrams of any kind from this source",
+    "datagrams from this source that are shreds, needed or not",
+    "shreds that it brought before all others; less `overtaken` it is what the source won",
+    "of the first ones, how many another source had received earlier, by the stamps; it was read later",
+    "of the first ones, how many came when their set was whole; their proofs are not checked",
+    "shreds that nobody else had brought when their slot was forgotten: what would be missing without this source",
+    "shreds that the source itself had brought before; the sender repeats itself",
+    "FEC sets that a shred of this source made whole or recoverable; less `completed_overtaken`",
+    "of these, how many another source had made so earlier, by the stamps",
+    "times it brought nothing for two slots while others did; ask whoever sends, or look at the way",
 ];
 
 /// Prints one code or all; the exit code.
@@ -100,7 +115,13 @@ fn codes() -> Vec<(String, String)> {
         .map(|(name, text)| (format!("risk.{name}"), text));
     let signals =
         NackReason::all().map(|reason| (format!("signal.{}", reason.name()), reason.hint()));
+    let sources = SourceTally::default()
+        .named()
+        .into_iter()
+        .zip(SOURCES)
+        .map(|((name, _), text)| (format!("source.{name}"), text));
     datagrams
+        .chain(sources)
         .chain(intents)
         .chain(signals)
         .map(|(name, text)| (name, text.to_owned()))
@@ -122,7 +143,7 @@ mod tests {
         let codes = codes();
         assert_eq!(
             codes.len(),
-            Reject::COUNT + Refusal::COUNT + NackReason::all().count()
+            Reject::COUNT + SOURCES.len() + Refusal::COUNT + NackReason::all().count()
         );
         assert!(codes.iter().all(|(_, text)| text.len() > 10));
         let mut names: Vec<_> = codes.iter().map(|(name, _)| name).collect();

@@ -6,119 +6,307 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use brain_bridge::{BrainState, BridgeShared};
 use risk::Control;
 use serde_json::{Map, Value, json};
 use sidecar::{Health, Sidecar, Snapshot, State};
 
-use crate::admin::{self, Admin, AdminError};
+use crate::admin::{self, Admin, AdminError, Request};
 use crate::clock::realtime;
 use crate::config::AdminPlan;
 use crate::published::Published;
+use crate::shredstream::StreamState;
+use crate::sources::{self, SourceFacts};
 
-/// Serves the admin socket.
-///
-/// # Errors
-/// [`AdminError`] when the socket cannot be had.
-pub fn admin(
-    plan: &AdminPlan,
-    control: &Arc<Control>,
-    published: &Arc<Published>,
-    mode: &'static str,
-    started: Instant,
-) -> Result<Admin, AdminError> {
-    let (cell, published) = (Arc::clone(control), Arc::clone(published));
-    let status = move || {
-        let health = health(&cell, &published, mode, started);
-        let (healthy, health) = health.to_json();
-        let counters = |pairs: Vec<(&'static str, u64)>| {
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), Value::from(value)))
-                .collect::<Map<_, _>>()
-        };
+/// Everything that status, health and metrics are read from. Reading it stops nobody.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The kill switch.
+    pub control: Arc<Control>,
+    /// What the core publishes.
+    pub published: Arc<Published>,
+    /// The sources, by number.
+    pub sources: Arc<[SourceFacts]>,
+    /// What the bridge counts, when there is one.
+    pub bridge: Option<Arc<BridgeShared>>,
+    /// What is known of the stream that is asked for, when one is.
+    pub shredstream: Option<StreamState>,
+    /// The mode's word.
+    pub mode: &'static str,
+    /// When the process began.
+    pub started: Instant,
+}
+
+impl View {
+    /// Serves the admin socket.
+    ///
+    /// # Errors
+    /// [`AdminError`] when the socket cannot be had.
+    pub fn admin(&self, plan: &AdminPlan) -> Result<Admin, AdminError> {
+        let view = self.clone();
+        admin::spawn(
+            plan,
+            Arc::clone(&self.control),
+            Arc::new(move |request| match request {
+                Request::Sources => sources::answer(&view.sources, &view.published),
+                _ => view.status(),
+            }),
+        )
+    }
+
+    /// Serves `/health` and `/metrics`.
+    ///
+    /// # Errors
+    /// When `address` cannot be bound; the error names it.
+    pub fn page(&self, address: SocketAddr) -> io::Result<Sidecar> {
+        let view = self.clone();
+        sidecar::spawn(address, Arc::new(move || view.snapshot())).map_err(|error| {
+            io::Error::new(error.kind(), format!("health page on {address}: {error}"))
+        })
+    }
+
+    /// The answer to `status`, without `ok`.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let published = &self.published;
+        let (healthy, health) = self.health().to_json();
         json!({
             "healthy": healthy,
             "health": health,
             "slot": published.slot.load(Relaxed),
-            "resolved": counters(published.resolved()),
-            "decided": counters(published.decided()),
-            "intents_refused": counters(published.refused()),
+            "alarms": sources::alarms(&self.sources, &published.sources),
+            "sources": sources::brief(&self.sources, &published.sources),
+            "chain": published.chain.status(),
+            "resolved": object(published.resolved()),
+            "datagrams_refused": object(published.rejected()),
+            "decided": object(published.decided()),
+            "intents_refused": object(published.refused()),
+            "positions_open": published.positions_open(),
+            "bridge": self.bridge.as_deref().map(bridge_status),
+            "shredstream": self.shredstream.as_ref().map(StreamState::status),
         })
-    };
-    admin::spawn(plan, Arc::clone(control), Arc::new(status))
-}
+    }
 
-/// Serves `/health` and `/metrics`.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub fn page(
-    address: SocketAddr,
-    control: &Arc<Control>,
-    published: &Arc<Published>,
-    mode: &'static str,
-    started: Instant,
-) -> io::Result<Sidecar> {
-    let (control, published) = (Arc::clone(control), Arc::clone(published));
-    sidecar::spawn(
-        address,
-        Arc::new(move || snapshot(&control, &published, mode, started)),
-    )
-}
+    fn health(&self) -> Health {
+        let newest = self.published.datagram_at.load(Relaxed);
+        let age_ms = |stamp| realtime().0.saturating_sub(stamp) / 1_000_000;
+        let mut faults = Vec::new();
+        if self
+            .bridge
+            .as_ref()
+            .is_some_and(|bridge| !bridge.is_running())
+        {
+            faults.push("the bridge has ended: no signal is heard".to_owned());
+        }
+        faults.extend(self.published.chain.fault());
+        faults.extend(self.shredstream.as_ref().and_then(StreamState::fault));
+        Health {
+            mode: self.mode,
+            state: State::Running,
+            control: sidecar::Control::from_byte(self.control.byte().load(Relaxed)),
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            last_datagram_age_ms: (newest != 0).then(|| age_ms(newest)),
+            faults,
+            ..Health::default()
+        }
+    }
 
-fn health(
-    control: &Control,
-    published: &Published,
-    mode: &'static str,
-    started: Instant,
-) -> Health {
-    let newest = published.datagram_at.load(Relaxed);
-    let age_ms = |stamp| realtime().0.saturating_sub(stamp) / 1_000_000;
-    Health {
-        mode,
-        state: State::Running,
-        control: sidecar::Control::from_byte(control.byte().load(Relaxed)),
-        uptime_ms: started.elapsed().as_millis() as u64,
-        last_datagram_age_ms: (newest != 0).then(|| age_ms(newest)),
-        ..Health::default()
+    fn snapshot(&self) -> Snapshot {
+        let published = &self.published;
+        let mut snapshot = Snapshot::new(self.health());
+        for (family, help, label, counters) in [
+            (
+                "ingest_events",
+                "What the resolver has seen, by kind.",
+                "kind",
+                published.resolved(),
+            ),
+            (
+                "datagrams_refused",
+                "Datagrams that were not used, by reason.",
+                "reason",
+                published.rejected(),
+            ),
+            (
+                "engine_events",
+                "What the engine has done, by kind.",
+                "kind",
+                published.decided(),
+            ),
+            (
+                "intents_refused",
+                "Intents that the risk gate refused, by reason.",
+                "reason",
+                published.refused(),
+            ),
+        ] {
+            count(&mut snapshot, family, help, label, counters);
+        }
+        let slot = published.slot.load(Relaxed) as i64;
+        let _ = snapshot
+            .gauge(
+                "slot",
+                "Highest slot that something authentic was received of.",
+            )
+            .with(&[], slot);
+        sources::measure(&mut snapshot, &self.sources, &published.sources);
+        published.chain.measure(&mut snapshot);
+        if let Some(open) = published.positions_open() {
+            let _ = snapshot
+                .gauge("positions_open", "Positions open.")
+                .with(&[], open as i64);
+        }
+        if let Some(bridge) = &self.bridge {
+            add_bridge(&mut snapshot, bridge);
+        }
+        if let Some(shredstream) = &self.shredstream {
+            shredstream.measure(&mut snapshot);
+        }
+        snapshot
     }
 }
 
-fn snapshot(
-    control: &Control,
-    published: &Published,
-    mode: &'static str,
-    started: Instant,
-) -> Snapshot {
-    let mut snapshot = Snapshot::new(health(control, published, mode, started));
-    let mut resolved = snapshot.counter("ingest_events", "What the resolver has seen, by kind.");
-    for (name, value) in published.resolved() {
-        resolved = resolved.with(&[("kind", name)], value);
+type Counters = Vec<(&'static str, u64)>;
+
+fn object(counters: Counters) -> Map<String, Value> {
+    let named = counters.into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect()
+}
+
+fn count(
+    snapshot: &mut Snapshot,
+    family: &'static str,
+    help: &'static str,
+    label: &'static str,
+    counters: Counters,
+) {
+    let mut family = snapshot.counter(family, help);
+    for (name, value) in counters {
+        family = family.with(&[(label, name)], value);
     }
-    let mut rejected = snapshot.counter(
-        "datagrams_refused",
-        "Datagrams that were not used, by reason.",
+}
+
+fn refused_signals(bridge: &BridgeShared) -> Counters {
+    let refusals = bridge.stats.refusals();
+    refusals
+        .map(|(reason, value)| (reason.name(), value))
+        .collect()
+}
+
+fn brain_state(bridge: &BridgeShared) -> BrainState {
+    bridge.brain_state(brain_bridge::now().monotonic_ns)
+}
+
+fn bridge_status(bridge: &BridgeShared) -> Value {
+    json!({
+        "running": bridge.is_running(),
+        "brain": brain_state(bridge).as_str(),
+        "events": object(bridge.stats.named().to_vec()),
+        "signals_refused": object(refused_signals(bridge)),
+    })
+}
+
+fn add_bridge(snapshot: &mut Snapshot, bridge: &BridgeShared) {
+    let events = bridge.stats.named().to_vec();
+    count(
+        snapshot,
+        "bridge_events",
+        "What the bridge has done, by kind.",
+        "kind",
+        events,
     );
-    for (name, value) in published.rejected() {
-        rejected = rejected.with(&[("reason", name)], value);
-    }
-    let mut decided = snapshot.counter("engine_events", "What the engine has done, by kind.");
-    for (name, value) in published.decided() {
-        decided = decided.with(&[("kind", name)], value);
-    }
-    let mut refused = snapshot.counter(
-        "intents_refused",
-        "Intents that the risk gate refused, by reason.",
+    count(
+        snapshot,
+        "signals_refused",
+        "Messages that the bridge refused, by reason.",
+        "reason",
+        refused_signals(bridge),
     );
-    for (name, value) in published.refused() {
-        refused = refused.with(&[("reason", name)], value);
+    let state = brain_state(bridge);
+    let mut brain = snapshot.gauge(
+        "brain_state",
+        "1 for what the heartbeats of the producers say of them, 0 for the others.",
+    );
+    for each in BrainState::ALL {
+        brain = brain.with(&[("state", each.as_str())], i64::from(each == state));
     }
-    let slot = published.slot.load(Relaxed) as i64;
     let _ = snapshot
-        .gauge(
-            "slot",
-            "Highest slot that something authentic was received of.",
-        )
-        .with(&[], slot);
-    snapshot
+        .gauge("bridge_running", "1 while the bridge's thread runs.")
+        .with(&[], i64::from(bridge.is_running()));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use risk::Mode;
+
+    use super::*;
+
+    fn view(bridge: Option<Arc<BridgeShared>>) -> View {
+        View {
+            control: Arc::new(Control::new(Mode::Active)),
+            published: Arc::default(),
+            sources: Arc::new([]),
+            bridge,
+            shredstream: None,
+            mode: "paper",
+            started: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn the_bridge_is_in_status_health_and_metrics() {
+        let shared = Arc::new(BridgeShared::default());
+        shared.stats.signal_accepted.store(3, Relaxed);
+        shared.stats.session_opened.store(2, Relaxed);
+        let view = view(Some(shared));
+        let status = view.status();
+        assert_eq!(status["bridge"]["brain"], "absent", "{status}");
+        assert_eq!(status["bridge"]["events"]["signal_accepted"], 3, "{status}");
+        assert_eq!(status["bridge"]["events"]["session_opened"], 2, "{status}");
+        let refused = status["bridge"]["signals_refused"].as_object().unwrap();
+        assert!(refused.contains_key("bad_mac"), "{status}");
+        assert_eq!(
+            status["healthy"], false,
+            "no bridge thread runs in this test"
+        );
+        let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
+        for line in [
+            "overmind_bridge_events_total{kind=\"signal_accepted\"} 3",
+            "overmind_signals_refused_total{reason=\"bad_mac\"} 0",
+            "overmind_brain_state{state=\"absent\"} 1",
+            "overmind_brain_state{state=\"live\"} 0",
+            "overmind_bridge_running 0",
+        ] {
+            assert!(
+                metrics.lines().any(|said| said == line),
+                "{line}\n{metrics}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_bridge_nothing_is_said_of_one() {
+        let view = view(None);
+        let status = view.status();
+        assert!(
+            status["bridge"].is_null() && status["healthy"] == true,
+            "{status}"
+        );
+        let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
+        assert!(!metrics.contains("bridge"), "{metrics}");
+    }
+
+    #[test]
+    fn open_positions_are_shown_once_the_core_has_told_them() {
+        let view = view(None);
+        assert!(view.status()["positions_open"].is_null());
+        view.published.positions_open.store(4, Relaxed);
+        assert_eq!(view.status()["positions_open"], 4);
+        let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
+        assert!(metrics.contains("overmind_positions_open 4"), "{metrics}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `overmind replay`: a capture through the same stages, on the capture's clock.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bundle::BundleCell;
@@ -8,7 +9,10 @@ use engine::EngineConfig;
 use risk::{Control, Mode};
 use serde_json::{Value, json};
 use shred_resolve::Policy;
-use shred_source::{ArenaPlan, DatagramSource, Pace, ReplaySource, SourceId};
+use shred_source::pcap::PcapCounters;
+use shred_source::{
+    ArenaPlan, DatagramSource, Pace, PcapError, ReplaySource, SourceCounters, SourceId,
+};
 use strategy::LaneClass;
 use submit::{Lane, LaneReject, Report};
 
@@ -16,9 +20,12 @@ use crate::cli::{ReplayArgs, ThreadsArg, exit};
 use crate::commands::demo::{engine_config, resolve_plan, throw_away_builder};
 use crate::commands::{Failure, interrupted};
 use crate::config::{Config, Host};
-use crate::core_stage::{CoreOutcome, Time};
+use crate::core_stage::CoreOutcome;
 use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::notices;
+use crate::output::counted;
 use crate::pipeline::{Layout, PipelinePlan, Prepared};
+use crate::wiring::Time;
 
 /// Seed of the throw-away wallet, as the demo's default.
 const SEED: u64 = 1;
@@ -28,13 +35,24 @@ const SEED: u64 = 1;
 /// # Errors
 /// [`Failure`] when a file or the configuration cannot be used.
 pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
-    let outcome = replay(args)?;
+    let Replayed { outcome, notices } = replay_files(args)?;
     if args.json {
         outln!("{}", object(&outcome));
     } else {
         print(&outcome);
     }
+    for notice in notices {
+        errln!("{notice}");
+    }
     Ok(exit::OK)
+}
+
+/// What a replay leaves behind.
+pub struct Replayed {
+    /// What the core leaves behind.
+    pub outcome: CoreOutcome,
+    /// What is to be said of the files: a line each.
+    pub notices: Vec<String>,
 }
 
 /// Replays the captures; what the core leaves behind. Prints nothing.
@@ -42,6 +60,14 @@ pub fn run(args: &ReplayArgs) -> Result<u8, Failure> {
 /// # Errors
 /// As [`run`].
 pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
+    replay_files(args).map(|replayed| replayed.outcome)
+}
+
+/// As [`replay`], with what is to be said of the files. Prints nothing.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
     let policy = if args.unverified {
         Policy::EmitThenVerify
     } else {
@@ -77,7 +103,7 @@ pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
         arena: ArenaPlan::default(),
         rings: 1,
         policies: vec![policy; args.files.len()],
-        leaders,
+        leaders: leaders.clone(),
         engine,
         builder: throw_away_builder(args.seed.unwrap_or(SEED))?,
         control: Arc::new(Control::new(Mode::Active)),
@@ -97,14 +123,84 @@ pub fn replay(args: &ReplayArgs) -> Result<CoreOutcome, Failure> {
     } else {
         Pace::Stamped { speed_percent: 100 }
     };
-    let source = ReplaySource::open(&files, frames, pace)?;
+    let read = Arc::new(OnceLock::new());
+    let source = Told {
+        source: ReplaySource::open(&files, frames, pace)?,
+        read: Arc::clone(&read),
+    };
     let sources: Vec<Box<dyn DatagramSource + Send>> = vec![Box::new(source)];
     let pipeline = prepared.start(sources, vec![Box::new(NoLane)], || {})?;
     while !pipeline.is_ended() && !interrupted() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let (outcome, _) = pipeline.stop()?;
-    Ok(outcome)
+    let mut notices = read
+        .get()
+        .map(|read| notices_of(&args.files, read))
+        .unwrap_or_default();
+    notices.extend(notices::leaders(&leaders, &outcome.resolved));
+    Ok(Replayed { outcome, notices })
+}
+
+fn notices_of(files: &[PathBuf], read: &[FileRead]) -> Vec<String> {
+    let of_file = |(path, read): (&PathBuf, &FileRead)| {
+        let failed = read.failure.as_ref();
+        let failed = failed.map(|failure| format!("{}: {failure}", path.display()));
+        notices::damage(path, &read.counters)
+            .into_iter()
+            .chain(failed)
+            .collect::<Vec<_>>()
+    };
+    files.iter().zip(read).flat_map(of_file).collect()
+}
+
+/// How the reading of one file went.
+#[derive(Debug)]
+struct FileRead {
+    counters: PcapCounters,
+    failure: Option<String>,
+}
+
+/// A replay that tells, when the pipeline drops it, how reading its files went.
+struct Told {
+    source: ReplaySource,
+    read: Arc<OnceLock<Vec<FileRead>>>,
+}
+
+impl DatagramSource for Told {
+    fn poll(&mut self) -> usize {
+        self.source.poll()
+    }
+
+    fn is_ended(&self) -> bool {
+        self.source.is_ended()
+    }
+
+    fn wait(&mut self, at_most: Duration) {
+        self.source.wait(at_most);
+    }
+
+    fn counters(&self) -> &Arc<SourceCounters> {
+        self.source.counters()
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let failed = self.source.error();
+        let failure = |source| {
+            let of_this = failed.filter(|(failed, _)| *failed == source);
+            of_this.map(|(_, error): (SourceId, &PcapError)| error.to_string())
+        };
+        let read = self
+            .source
+            .pcap_counters()
+            .map(|(source, counters)| FileRead {
+                counters: *counters,
+                failure: failure(source),
+            });
+        let _ = self.read.set(read.collect());
+    }
 }
 
 fn intents_refused(outcome: &CoreOutcome) -> u64 {
@@ -148,19 +244,19 @@ fn print(outcome: &CoreOutcome) {
         resolved.shred_accepted
     );
     outln!(
-        "transactions  {} in {} blocks",
+        "transactions  {} in {}",
         resolved.transaction,
-        resolved.block_completed
+        counted(resolved.block_completed, "whole block", "whole blocks")
     );
     outln!(
-        "market        {} launches, {} trades",
-        decided.launch_decoded,
-        decided.trade_decoded
+        "market        {}, {}",
+        counted(decided.launch_decoded, "launch", "launches"),
+        counted(decided.trade_decoded, "trade", "trades")
     );
     outln!(
-        "intents       {} made, {refused} refused, {} bundles signed",
+        "intents       {} made, {refused} refused, {} signed",
         decided.intent_made,
-        decided.bundle_handed
+        counted(decided.bundle_handed, "bundle", "bundles")
     );
     outln!("state hash    {:016x}", outcome.state_hash);
 }

@@ -1,6 +1,5 @@
 //! `overmind run`: the service.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -11,19 +10,25 @@ use demo::{DemoConfig, PreparedMarket};
 use engine::EngineConfig;
 use risk::{Control, Mode};
 use shred_resolve::Policy;
-use shred_source::{DatagramSource, SourceId, UdpSource};
+use shred_source::DatagramSource;
 use shred_wire::Slot;
+use sidecar::{RefreshPlan, Refresher};
 use submit::{BlockEngineLane, Lane, LaneId, PaperLane};
 
 use crate::cli::{ModeArg, RunArgs, exit};
 use crate::clock::realtime;
-use crate::commands::{Failure, interrupted, observe};
-use crate::config::{self, Config, Host, LockMemory, Plan, SubmitPlan};
-use crate::core_stage::Time;
-use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::commands::observe::View;
+use crate::commands::{Failure, interrupted};
+use crate::config::{self, Config, Host, LockMemory, Opening, Plan, SubmitPlan};
+use crate::leaders::{Follower, LeaderCell, LeaderSchedule, LeaderSource};
 use crate::notify::Notifier;
 use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::Published;
+use crate::receive::{Opener, Receiver};
+use crate::shredstream::Asking;
+use crate::sources::{Alarms, SourceFacts, SourcesLog};
+use crate::state_dir::StateDir;
+use crate::wiring::Time;
 
 /// File that paper mode records its bundles in, in the state directory.
 const PAPER_FILE: &str = "paper-bundles.bin";
@@ -48,6 +53,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         config = config.with_embedded_source(anywhere);
     }
     let plan = config.plan(&host)?;
+    let state = StateDir::lock(&host.state_dir)?;
     let policies: Vec<Policy> = plan
         .ingest
         .sources
@@ -57,6 +63,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let control = Arc::new(Control::new(Mode::Active));
     let random = random_bytes::<40>()?;
     let (wallet, hash_seed) = random.split_at(32);
+    let leaders = leaders(&plan, embedded.as_ref())?;
+    let (leaders_from, followed) = (leaders.name(), leaders.cell().cloned());
     let mut prepared = Prepared::new(PipelinePlan {
         resolve: plan.ingest.resolve.clone(),
         arena: plan.ingest.arena,
@@ -66,7 +74,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             ..plan.engine.clone()
         },
         policies,
-        leaders: leaders(&plan, embedded.as_ref())?,
+        leaders,
         builder: builder(&plan, wallet)?,
         control: Arc::clone(&control),
         time: Time::Wall,
@@ -77,36 +85,75 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
                 .ingest
                 .sources
                 .iter()
+                .filter(|source| !matches!(source.opening, Opening::Quic(_)))
                 .map(|source| source.seat)
                 .collect(),
+            verify: plan.threads.verify,
             submit: plan.threads.submit,
         },
     })?;
     let mut sources: Vec<Box<dyn DatagramSource + Send>> = Vec::new();
-    let mut addresses = Vec::new();
+    let mut facts_of = Vec::new();
+    let mut opener = Opener::new(&plan.ingest.sources);
     for (number, source) in (0..).zip(&plan.ingest.sources) {
         let frames = prepared.take_frames().expect("frames for every source");
-        let (opened, facts) = UdpSource::open(&source.udp, SourceId(number), frames, None)?;
-        errln!("source {} listens on {}", source.name, facts.local);
-        addresses.push(facts.local);
-        sources.push(Box::new(opened));
+        let opened = opener.open(number, frames, None);
+        let opened = opened.map_err(|error| Failure::Source {
+            name: source.name.clone(),
+            error,
+        })?;
+        errln!("{}", opened.in_words(&source.name));
+        for note in &opened.notes {
+            errln!("source {}: {note}", source.name);
+        }
+        facts_of.push(SourceFacts {
+            name: source.name.clone(),
+            kind: opened.kind.as_str(),
+            address: opened.address,
+            redistributable: source.redistributable,
+            received: opened.received(),
+        });
+        match opened.receiver {
+            Receiver::Polled(source) => sources.push(source),
+            Receiver::Quic(handle) => prepared.attach(&source.name, handle),
+        }
     }
+    let facts_of: Arc<[SourceFacts]> = facts_of.into();
     let published = prepared.published();
-    let _admin = observe::admin(&plan.admin, &control, &published, "paper", started)?;
-    let _page = match plan.http {
-        Some(address) => Some(observe::page(
-            address, &control, &published, "paper", started,
-        )?),
-        None => None,
-    };
+    let refresher = follow(&plan, followed.as_ref())?;
+    let asked = refresher.as_ref().map(Refresher::counters).cloned();
+    published
+        .chain
+        .leaders_from(leaders_from, followed.clone().zip(asked));
     let shared = Arc::new(BridgeShared::default());
     let _bridge = bridge(&plan, &mut prepared, &shared)?;
+    let asking = plan
+        .shredstream
+        .as_ref()
+        .map(|plan| Asking::start(plan, facts_of[plan.source].received.clone()))
+        .transpose()?;
+    let view = View {
+        control: Arc::clone(&control),
+        published: Arc::clone(&published),
+        sources: Arc::clone(&facts_of),
+        bridge: plan.bridge.is_some().then(|| Arc::clone(&shared)),
+        shredstream: asking.as_ref().map(Asking::state),
+        mode: "paper",
+        started,
+    };
+    let _admin = view.admin(&plan.admin)?;
+    let _page = plan.http.map(|address| view.page(address)).transpose()?;
     lock_memory(plan.threads.lock_memory)?;
-    let pipeline = prepared.start(sources, vec![lane(&plan, &host.state_dir)?], || {})?;
+    let _log = sources_log(&plan, &facts_of, &published)?;
+    let pipeline = prepared.start(sources, vec![lane(&plan, &state)?], move || {
+        if let Some(cell) = followed {
+            cell.warm();
+        }
+    })?;
     let market = match embedded {
         Some(market) => Some(
             PreparedMarket::new(DemoConfig {
-                destinations: addresses,
+                destinations: facts_of.iter().map(|facts| facts.address).collect(),
                 ..market
             })?
             .start(None)?,
@@ -117,7 +164,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         "paper mode; overmind status --socket {}",
         plan.admin.socket.display()
     );
-    serve(&shared, &published, &pipeline)?;
+    serve(&shared, &published, &facts_of, &pipeline)?;
     if let Some(market) = market {
         market.stop();
         market.join();
@@ -133,10 +180,16 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(exit::OK)
 }
 
-/// Feeds the bridge and the service manager's watchdog until the end is asked for.
+/// Feeds the bridge and the service manager's watchdog, and says which sources die, until the end is asked for.
 ///
 /// The watchdog is fed only while the core turns: a wedged core is restarted.
-fn serve(shared: &BridgeShared, published: &Published, pipeline: &Pipeline) -> Result<(), Failure> {
+fn serve(
+    shared: &BridgeShared,
+    published: &Published,
+    sources: &[SourceFacts],
+    pipeline: &Pipeline,
+) -> Result<(), Failure> {
+    let mut alarms = Alarms::default();
     let notifier = Notifier::from_env()?;
     if let Some(notifier) = &notifier {
         notifier.ready("paper mode")?;
@@ -151,6 +204,9 @@ fn serve(shared: &BridgeShared, published: &Published, pipeline: &Pipeline) -> R
         shared
             .current_slot
             .store(published.slot.load(Relaxed), Relaxed);
+        for line in alarms.changes(sources, &published.sources) {
+            errln!("{line}");
+        }
         let latest = published.turns.load(Relaxed);
         if let (Some(notifier), Some(interval)) = (&notifier, watchdog)
             && alive_at.elapsed() >= interval
@@ -164,6 +220,20 @@ fn serve(shared: &BridgeShared, published: &Published, pipeline: &Pipeline) -> R
         notifier.stopping()?;
     }
     Ok(())
+}
+
+fn sources_log(
+    plan: &Plan,
+    facts: &Arc<[SourceFacts]>,
+    published: &Arc<Published>,
+) -> Result<Option<SourcesLog>, Failure> {
+    let Some(path) = &plan.ingest.sources_log else {
+        return Ok(None);
+    };
+    let (facts, published) = (Arc::clone(facts), Arc::clone(published));
+    SourcesLog::start(path, &plan.ingest.region, facts, published)
+        .map(Some)
+        .map_err(|error| Failure::Input(format!("ingest.sources_log: {}: {error}", path.display())))
 }
 
 fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, Failure> {
@@ -180,11 +250,23 @@ fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, F
             .map(LeaderSource::Schedule)
             .map_err(Failure::Input);
     }
-    match &plan.ingest.leaders_file {
-        Some(path) => Ok(LeaderSource::Schedule(LeaderSchedule::load(path)?)),
+    match (&plan.ingest.leaders_file, &plan.ingest.leaders_rpc) {
+        (Some(path), _) => Ok(LeaderSource::Schedule(LeaderSchedule::load(path)?)),
+        (None, Some(_)) => Ok(LeaderSource::Followed(Arc::default())),
         // The plan has made sure that every source says so itself.
-        None => Ok(LeaderSource::Absent),
+        (None, None) => Ok(LeaderSource::Absent),
     }
+}
+
+/// Starts asking the RPC node that names the leaders, if one does.
+fn follow(plan: &Plan, cell: Option<&Arc<LeaderCell>>) -> Result<Option<Refresher>, Failure> {
+    let (Some(endpoint), Some(cell)) = (&plan.ingest.leaders_rpc, cell) else {
+        return Ok(None);
+    };
+    errln!("leaders are asked of {endpoint}");
+    let follower = Follower::new(Arc::clone(cell), plan.ingest.resolve.slots_behind);
+    let plan = RefreshPlan::new(endpoint.clone());
+    Ok(Some(sidecar::refresh(plan, Box::new(follower))?))
 }
 
 /// Paper mode signs with a key that nobody has ever paid anything to.
@@ -203,11 +285,10 @@ fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
     Ok(bytes)
 }
 
-fn lane(plan: &Plan, state_dir: &Path) -> Result<Box<dyn Lane>, Failure> {
+fn lane(plan: &Plan, state: &StateDir) -> Result<Box<dyn Lane>, Failure> {
     match &plan.submit {
         SubmitPlan::Paper => {
-            std::fs::create_dir_all(state_dir)?;
-            let path = state_dir.join(PAPER_FILE);
+            let path = state.path().join(PAPER_FILE);
             let lane = PaperLane::open(&path)
                 .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
             errln!("bundles are recorded in {}", path.display());

@@ -156,7 +156,7 @@ impl Check {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !fits {
             let problem =
-                "must be 1 to 12 of a-z, 0-9 and - (it names a thread and a metric label)";
+                "must be 1 to 12 of a-z, 0-9 and - (it names threads, metric labels and logs)";
             self.refuse(
                 field,
                 quoted(name),

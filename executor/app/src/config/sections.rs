@@ -50,9 +50,18 @@ impl Mode {
 pub struct IngestConfig {
     /// The sockets that receive shreds.
     pub sources: Vec<SourceConfig>,
-    /// JSON `{"<slot>":"<base58 identity>"}`; needed by every source with `policy = "verified"`.
+    /// JSON `{"<slot>":"<base58 identity>"}`; this or `leaders_rpc` is needed by every source with
+    /// `policy = "verified"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaders_file: Option<PathBuf>,
+    /// RPC node that names the leaders instead of a file, `http://host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaders_rpc: Option<String>,
+    /// Name of this region in the sources log.
+    pub region: String,
+    /// File that gets a line a second of what every source has brought; none when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sources_log: Option<PathBuf>,
     /// Only shreds of this version are taken; any version when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shred_version: Option<u16>,
@@ -89,6 +98,9 @@ impl Default for IngestConfig {
         Self {
             sources: Vec::new(),
             leaders_file: None,
+            leaders_rpc: None,
+            region: "local".to_owned(),
+            sources_log: None,
             shred_version: resolve.shred_version,
             slots_behind: resolve.slots_behind as u32,
             slots_ahead: resolve.slots_ahead as u32,
@@ -106,13 +118,16 @@ impl Default for IngestConfig {
     }
 }
 
-/// One of `[[ingest.sources]]`.
+/// One of `[[ingest.sources]]`. What a kind has no use for is absent, and refused when it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
     /// Name in threads (`rx-<name>`), metrics and refusals.
     pub name: String,
-    /// Address the socket binds.
+    /// How its datagrams come into this process.
+    #[serde(default)]
+    pub kind: SourceKind,
+    /// Address the socket binds; of `xdp`, `0.0.0.0` and the port that datagrams are sent to.
     pub bind: SocketAddr,
     /// Whether what arrives here may be passed on to others.
     #[serde(default)]
@@ -120,12 +135,147 @@ pub struct SourceConfig {
     /// Whether a transaction waits for its set's authentication.
     #[serde(default)]
     pub policy: Policy,
-    /// CPU of the receiving thread in split layout; unpinned when absent.
+    /// CPU of the receiving thread in split layout (of `quic` in any); unpinned when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u16>,
-    /// `SO_BUSY_POLL`, microseconds; the system's setting when absent.
+    /// `SO_BUSY_POLL`, microseconds; the system's setting when absent. `udp` and `xdp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busy_poll_us: Option<u32>,
+    /// The interface: a name or one of its addresses; of `xdp` a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// A multicast group to join on the interface. All but `quic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multicast_group: Option<IpAddr>,
+    /// The only sender whose datagrams to the group are taken; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multicast_sender: Option<IpAddr>,
+    /// Ask the interface's card for receive stamps. `udp` and `io_uring`; off when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_stamps: Option<bool>,
+    /// The interface's receive queue, from 0. `xdp`; 0 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<u32>,
+    /// Where the program runs. `xdp`; `prefer` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<XdpMode>,
+    /// Whether the driver writes into the frames itself. `xdp`; `prefer` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zero_copy: Option<ZeroCopy>,
+    /// File of this end's key, or `generate`. `quic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<String>,
+    /// Who may send, base58. `quic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Vec<String>>,
+    /// Application protocols that are spoken. `quic`; Turbine's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<Vec<String>>,
+}
+
+impl SourceConfig {
+    /// A `udp` source with nothing but what every source has.
+    #[must_use]
+    pub fn new(name: &str, bind: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: SourceKind::Udp,
+            bind,
+            redistributable: false,
+            policy: Policy::Verified,
+            cpu: None,
+            busy_poll_us: None,
+            interface: None,
+            multicast_group: None,
+            multicast_sender: None,
+            hardware_stamps: None,
+            queue: None,
+            mode: None,
+            zero_copy: None,
+            identity_file: None,
+            peers: None,
+            alpn: None,
+        }
+    }
+}
+
+/// How datagrams come into this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A UDP socket read by `recvmmsg`.
+    #[default]
+    Udp,
+    /// A UDP socket read by io_uring; by `recvmmsg` where this process may not use io_uring.
+    IoUring,
+    /// A queue of a card, past the kernel's stack.
+    Xdp,
+    /// QUIC datagrams of known peers.
+    Quic,
+}
+
+impl SourceKind {
+    /// The word used in configuration, metrics and pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::IoUring => "io_uring",
+            Self::Xdp => "xdp",
+            Self::Quic => "quic",
+        }
+    }
+}
+
+/// `mode` of an `xdp` source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// In the driver, or not at all.
+    Native,
+    /// Where the stack begins.
+    Generic,
+    /// In the driver where it can, otherwise where the stack begins.
+    #[default]
+    Prefer,
+}
+
+/// `zero_copy` of an `xdp` source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ZeroCopy {
+    /// The kernel copies each packet.
+    Never,
+    /// Where the driver can.
+    #[default]
+    Prefer,
+    /// Or not at all.
+    Require,
+}
+
+/// `[shredstream]`: asking a block engine to send shreds here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShredstreamConfig {
+    /// Whether it is asked at all.
+    pub enabled: bool,
+    /// The block engine, `https://host[:port]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Where tokens come from, when that is another host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_endpoint: Option<String>,
+    /// One or two of its region names.
+    pub regions: Vec<String>,
+    /// Our public address, and the port that leads to the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announce: Option<SocketAddr>,
+    /// Name of the source that the shreds reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// File of the key that is registered for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
 }
 
 /// When a source's transactions are emitted.
@@ -151,6 +301,11 @@ pub struct ThreadsConfig {
     /// CPU of the submit thread; unpinned when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submit_cpu: Option<u16>,
+    /// Where leaders' signatures are checked; `auto` is `thread` on four CPUs or more and `core` below.
+    pub verify: Verify,
+    /// CPU of the thread that checks them; unpinned when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_cpu: Option<u16>,
     /// What a hot thread does when a duty cycle found nothing.
     pub idle: Idle,
     /// How long `idle = "park"` sleeps, microseconds.
@@ -165,6 +320,8 @@ impl Default for ThreadsConfig {
             layout: Layout::Auto,
             core_cpu: None,
             submit_cpu: None,
+            verify: Verify::Auto,
+            verify_cpu: None,
             idle: Idle::Yield,
             park_us: 50,
             lock_memory: LockMemory::Try,
@@ -183,6 +340,19 @@ pub enum Layout {
     Fused,
     /// One thread per stage.
     Split,
+}
+
+/// `threads.verify`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// By the number of CPUs.
+    #[default]
+    Auto,
+    /// On the core thread, where each is needed: what arrives behind a set's first shred waits for it.
+    Core,
+    /// On a thread of their own.
+    Thread,
 }
 
 /// `threads.idle`

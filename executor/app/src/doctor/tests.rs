@@ -1,0 +1,289 @@
+//! A host made of files, tuned and then detuned knob by knob.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::checks::{CAP_BPF, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW, parse_cpu_list};
+use super::*;
+use crate::config::Host;
+
+/// A host made of files, removed when dropped.
+struct FakeHost(Facts);
+
+impl Drop for FakeHost {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0.root);
+    }
+}
+
+impl FakeHost {
+    /// A host on which every check is OK but the pinning, which needs a configuration.
+    fn tuned() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "overmind-doctor-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Relaxed)
+        );
+        let root = std::env::temp_dir().join(name);
+        let host = Self(Facts {
+            root: root.clone(),
+            host: Host {
+                cpus: vec![0, 1, 2, 3],
+                runtime_dir: root.join("run/overmind"),
+                state_dir: root.join("state"),
+                credentials_dir: None,
+            },
+            memlock_bytes: u64::MAX,
+            nofile: 65_536,
+            core_bytes: 0,
+            capabilities: 0,
+            clock_synchronised: true,
+            receive_stamps: Ok(()),
+            io_uring: Ok(()),
+        });
+        host.write("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
+        host.write("proc/sys/net/core/rmem_max", "134217728\n");
+        host.write("proc/sys/vm/nr_hugepages", "0\n");
+        host.write("proc/irq/24/effective_affinity_list", "0\n");
+        host.write("sys/devices/system/cpu/isolated", "2-3\n");
+        host.write("sys/devices/system/cpu/smt/active", "0\n");
+        host.write(
+            "sys/devices/system/clocksource/clocksource0/current_clocksource",
+            "tsc\n",
+        );
+        host.write(
+            "sys/kernel/mm/transparent_hugepage/enabled",
+            "always [madvise] never\n",
+        );
+        (0..4).for_each(|cpu| host.write(&governor_path(cpu), "performance\n"));
+        std::fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+        host.write("leaders.json", "{}");
+        host
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Writes a configuration with pinned cores and a verified source, and examines it.
+    fn examine_with(&self, more: &str) -> Report {
+        let text = format!(
+            "{more}\n[threads]\nlayout = \"split\"\ncore_cpu = 2\nsubmit_cpu = 3\nlock_memory = \"require\"\n\
+             [ingest]\nleaders_file = {:?}\n[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\n",
+            self.0.root.join("leaders.json"),
+        );
+        self.write("overmind.toml", &text);
+        self.0.examine(Some(&self.0.root.join("overmind.toml")))
+    }
+
+    /// The one finding that is not OK.
+    #[track_caller]
+    fn only(&self) -> (&'static str, Level) {
+        let report = self.examine_with("");
+        let bad: Vec<&Finding> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.level != Level::Ok)
+            .collect();
+        assert_eq!(bad.len(), 1, "{bad:?}");
+        assert!(
+            !bad[0].fix.is_empty() && !bad[0].wanted.is_empty(),
+            "{bad:?}"
+        );
+        assert_eq!(report.worst, bad[0].level);
+        (bad[0].check, bad[0].level)
+    }
+}
+
+fn governor_path(cpu: u16) -> String {
+    format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
+}
+
+#[test]
+fn a_tuned_host_has_nothing_to_fix() {
+    let report = FakeHost::tuned().examine_with("");
+    assert_eq!(report.worst, Level::Ok, "{}", report.in_words());
+    assert!(
+        report
+            .in_words()
+            .ends_with("18 ok, 0 warnings, 0 failures\n"),
+        "{}",
+        report.in_words()
+    );
+}
+
+#[test]
+fn each_detuned_knob_is_found_alone() {
+    for (path, text, check) in [
+        ("proc/sys/kernel/osrelease", "4.19.0", "kernel"),
+        ("proc/sys/net/core/rmem_max", "212992", "rmem-max"),
+        ("proc/irq/25/effective_affinity_list", "1-2", "irq-affinity"),
+        ("sys/devices/system/cpu/isolated", "3", "isolation"),
+        ("sys/devices/system/cpu/smt/active", "1", "smt"),
+        (
+            "sys/devices/system/clocksource/clocksource0/current_clocksource",
+            "hpet",
+            "clocksource",
+        ),
+        (
+            "sys/kernel/mm/transparent_hugepage/enabled",
+            "[always] madvise never",
+            "hugepages",
+        ),
+        (&governor_path(3), "powersave", "governor"),
+    ] {
+        let host = FakeHost::tuned();
+        host.write(path, text);
+        assert_eq!(host.only(), (check, Level::Warn), "{path}");
+    }
+}
+
+#[test]
+fn limits_are_judged_by_what_the_configuration_needs() {
+    let mut host = FakeHost::tuned();
+    host.0.memlock_bytes = 8 << 20;
+    assert_eq!(host.only(), ("memlock", Level::Fail));
+    host.0.capabilities = 1 << CAP_IPC_LOCK;
+    assert_eq!(host.examine_with("").worst, Level::Ok);
+    host.0.nofile = 256;
+    assert_eq!(host.only(), ("nofile", Level::Warn));
+    host.0.nofile = 65_536;
+    host.0.core_bytes = u64::MAX;
+    assert_eq!(host.only(), ("core-dumps", Level::Warn));
+    host.0.core_bytes = 0;
+    host.0.clock_synchronised = false;
+    assert_eq!(host.only(), ("clock-sync", Level::Warn));
+    host.0.clock_synchronised = true;
+    host.0.receive_stamps = Err("Operation not permitted".to_owned());
+    assert_eq!(host.only(), ("rx-stamps", Level::Fail));
+}
+
+#[test]
+fn each_kind_of_source_has_its_check() {
+    let mut host = FakeHost::tuned();
+    let finding = |host: &FakeHost, check: &str, source: &str| {
+        let source = format!(
+            "[ingest]\n[[ingest.sources]]\nname = \"b\"\npolicy = \"unverified\"\n{source}\n"
+        );
+        host.write("overmind.toml", &source);
+        let report = host.0.examine(Some(&host.0.root.join("overmind.toml")));
+        let mut found = report
+            .findings
+            .into_iter()
+            .filter(|found| found.check == check);
+        found.next().unwrap_or_else(|| panic!("no {check}"))
+    };
+    let uring = "kind = \"io_uring\"\nbind = \"127.0.0.1:2\"";
+    assert_eq!(finding(&host, "io-uring", uring).level, Level::Ok);
+    host.0.io_uring = Err("Operation not permitted".to_owned());
+    let found = finding(&host, "io-uring", uring);
+    assert!(
+        found.level == Level::Warn && found.fix.contains("io_uring_disabled"),
+        "{found:?}"
+    );
+    let plain = finding(&host, "io-uring", "bind = \"127.0.0.1:2\"");
+    assert_eq!(plain.level, Level::Ok, "nobody wants it");
+
+    let xdp = "kind = \"xdp\"\nbind = \"0.0.0.0:2\"\ninterface = \"eth7\"";
+    assert!(
+        finding(&host, "xdp", xdp)
+            .measured
+            .contains("no interface eth7")
+    );
+    host.write("sys/class/net/eth7/mtu", "1500\n");
+    host.write("sys/class/net/eth7/flags", "0x1003\n");
+    let found = finding(&host, "xdp", xdp);
+    let lacking = "lacks CAP_NET_RAW, CAP_BPF, CAP_NET_ADMIN";
+    assert!(
+        found.level == Level::Fail && found.measured.ends_with(lacking),
+        "{found:?}"
+    );
+    host.0.capabilities = [CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW]
+        .iter()
+        .map(|bit| 1_u64 << bit)
+        .sum();
+    assert_eq!(finding(&host, "xdp", xdp).level, Level::Ok);
+
+    let group = "bind = \"0.0.0.0:2\"\ninterface = \"eth7\"\nmulticast_group = \"239.1.1.1\"";
+    assert_eq!(finding(&host, "multicast", group).level, Level::Ok);
+    for (file, text, fix) in [
+        ("mtu", "1200", "mtu 1500"),
+        ("flags", "0x1002", "eth7 up"),
+        ("flags", "0x3", "multicast on"),
+    ] {
+        let path = format!("sys/class/net/eth7/{file}");
+        let before = std::fs::read_to_string(host.0.root.join(&path)).unwrap();
+        host.write(&path, text);
+        let found = finding(&host, "multicast", group);
+        assert!(
+            found.level == Level::Warn && found.fix.contains(fix),
+            "{found:?}"
+        );
+        host.write(&path, &before);
+    }
+
+    let quic = format!(
+        "kind = \"quic\"\nbind = \"127.0.0.1:2\"\nidentity_file = \"generate\"\npeers = [\"{}\"]",
+        bs58::encode([7; 32]).into_string()
+    );
+    assert_eq!(finding(&host, "quic", &quic).level, Level::Warn);
+    let kept = quic.replace("generate", "/k");
+    assert_eq!(finding(&host, "quic", &kept).level, Level::Ok);
+    assert_eq!(finding(&host, "files", &kept).level, Level::Fail);
+}
+
+#[test]
+fn a_bad_configuration_missing_files_and_open_keys_fail() {
+    let host = FakeHost::tuned();
+    let failed = |report: &Report| -> Vec<&str> {
+        report
+            .findings
+            .iter()
+            .filter(|finding| finding.level == Level::Fail)
+            .map(|finding| finding.check)
+            .collect()
+    };
+    assert_eq!(failed(&host.examine_with("[risk]\nwindow = 1")), ["config"]);
+    let key = host.0.root.join("key");
+    let bridge = format!(
+        "[bridge]\nenabled = true\n[[bridge.producers]]\nid = 1\nfamilies = [\"launch\"]\n\
+         max_notional_lamports = 1\nkey_file = {key:?}\n"
+    );
+    assert_eq!(failed(&host.examine_with(&bridge)), ["files"]);
+    host.write("key", "0123");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(failed(&host.examine_with(&bridge)), ["key-modes"]);
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(failed(&host.examine_with(&bridge)), Vec::<&str>::new());
+}
+
+#[test]
+fn an_empty_host_warns_and_never_panics() {
+    let mut host = FakeHost::tuned();
+    let _ = std::fs::remove_dir_all(&host.0.root);
+    host.0.host.cpus.clear();
+    let report = host.0.examine(None);
+    assert!(report.worst == Level::Fail, "{}", report.in_words());
+}
+
+#[test]
+fn this_host_is_examined_and_printed_both_ways() {
+    let report = examine(None);
+    let json = serde_json::json!(report);
+    assert_eq!(
+        json["findings"].as_array().unwrap().len(),
+        report.findings.len()
+    );
+    assert!(report.in_words().lines().count() > report.findings.len());
+}
+
+#[test]
+fn cpu_lists_are_read_as_the_kernel_writes_them() {
+    assert_eq!(parse_cpu_list("0-2,5\n"), [0, 1, 2, 5]);
+    assert_eq!(parse_cpu_list(""), Vec::<u16>::new());
+    assert_eq!(parse_cpu_list("x,3-1,4"), [4]);
+}

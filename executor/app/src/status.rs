@@ -1,0 +1,327 @@
+//! The answer to `overmind status`, for a person: counters under headings, in the order data moves.
+//!
+//! Refusal counters that stand at zero say nothing and are left out unless all are asked for. A member that no
+//! heading claims is shown at the end rather than lost.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use crate::output::counted;
+
+/// Resolver counters that are about what arrives, not about what becomes of it.
+const SOURCE: [&str; 2] = ["datagram", "shred_accepted"];
+/// Engine counters that are about what left and what became of it.
+const BUNDLE: [&str; 7] = [
+    "bundle_handed",
+    "bundle_refused",
+    "entry_included",
+    "exit_included",
+    "own_expired",
+    "own_rejected",
+    "own_failed",
+];
+/// Members that have a place; any other one is shown as it is.
+const KNOWN: [&str; 14] = [
+    "chain",
+    "ok",
+    "healthy",
+    "health",
+    "slot",
+    "alarms",
+    "sources",
+    "resolved",
+    "datagrams_refused",
+    "decided",
+    "intents_refused",
+    "positions_open",
+    "bridge",
+    "shredstream",
+];
+
+/// `status`, an executor's answer, under headings; `all` shows refusal counters at zero as well.
+#[must_use]
+pub fn in_words(status: &Value, all: bool) -> String {
+    let mut page = Page {
+        text: String::new(),
+        all,
+    };
+    page.summary(status);
+    page.heading("source");
+    page.sources(&status["sources"]);
+    page.counters(&status["resolved"], |name| SOURCE.contains(&name));
+    page.refusals(&status["datagrams_refused"]);
+    page.heading("resolve");
+    page.counters(&status["resolved"], |name| !SOURCE.contains(&name));
+    page.chain(&status["chain"]);
+    page.heading("market and strategy");
+    page.counters(&status["decided"], |name| !BUNDLE.contains(&name));
+    page.heading("risk");
+    match &status["positions_open"] {
+        Value::Null => page.row("positions_open", &"not told yet".into()),
+        count => page.row("positions_open", count),
+    }
+    page.refusals(&status["intents_refused"]);
+    page.heading("bundle and submit");
+    page.counters(&status["decided"], |name| BUNDLE.contains(&name));
+    page.shredstream(&status["shredstream"]);
+    page.heading("bridge");
+    page.bridge(&status["bridge"]);
+    page.rest(status);
+    page.text
+}
+
+struct Page {
+    text: String,
+    all: bool,
+}
+
+impl Page {
+    fn summary(&mut self, status: &Value) {
+        let health = &status["health"];
+        let text = |name: &str| plain(&health[name]);
+        let healthy = if status["healthy"] == true {
+            "healthy"
+        } else {
+            "not healthy"
+        };
+        let uptime_s = health["uptime_ms"].as_u64().unwrap_or_default() / 1_000;
+        let last = match health["last_datagram_age_ms"].as_u64() {
+            Some(age_ms) => format!("last datagram {age_ms} ms ago"),
+            None => "no datagram yet".to_owned(),
+        };
+        let _ = writeln!(
+            self.text,
+            "{healthy}: {} mode, process {}, control {}, up {}, slot {}, {last}",
+            text("mode"),
+            text("state"),
+            text("control"),
+            counted(uptime_s, "second", "seconds"),
+            plain(&status["slot"]),
+        );
+        for problem in health["problems"].as_array().into_iter().flatten() {
+            let _ = writeln!(self.text, "problem: {}", plain(problem));
+        }
+        for alarm in status["alarms"].as_array().into_iter().flatten() {
+            let _ = writeln!(self.text, "alarm: {}", plain(alarm));
+        }
+    }
+
+    fn sources(&mut self, sources: &Value) {
+        for source in sources.as_array().into_iter().flatten() {
+            let text = |name: &str| plain(&source[name]);
+            let (state, shreds, won) = (text("state"), text("shred"), text("won"));
+            let by = source["kind"].as_str().unwrap_or_default();
+            let by = if by.is_empty() {
+                String::new()
+            } else {
+                format!(" by {by}")
+            };
+            let said = format!("{state}{by}, {shreds} shreds, {won} of them first");
+            let _ = writeln!(self.text, "  {:<36} {said}", text("name"));
+            for (name, value) in members(&source["received"]) {
+                if name != "datagram_received" && (self.all || value != 0) {
+                    self.row(&format!("  {name}"), value);
+                }
+            }
+        }
+    }
+
+    fn heading(&mut self, heading: &str) {
+        let _ = writeln!(self.text, "\n{heading}");
+    }
+
+    fn row(&mut self, name: &str, value: &Value) {
+        if !value.is_null() {
+            let _ = writeln!(self.text, "  {name:<36} {}", plain(value));
+        }
+    }
+
+    fn counters(&mut self, counters: &Value, wanted: impl Fn(&str) -> bool) {
+        for (name, value) in members(counters).filter(|(name, _)| wanted(name)) {
+            self.row(name, value);
+        }
+    }
+
+    fn refusals(&mut self, counters: &Value) {
+        for (name, value) in members(counters) {
+            if self.all || value != 0 {
+                self.row(&format!("refused: {name}"), value);
+            }
+        }
+    }
+
+    fn chain(&mut self, chain: &Value) {
+        if chain.is_null() {
+            return;
+        }
+        self.heading("chain");
+        for name in ["slot_ms", "newest_block", "newest_two_thirds_hint"] {
+            self.row(name, &chain[name]);
+        }
+        for (name, value) in members(&chain["leaders"]) {
+            if !value.is_object() && value != "" {
+                self.row(&format!("leaders: {name}"), value);
+            }
+        }
+        for group in ["forks", "votes"] {
+            for (name, value) in members(&chain[group]) {
+                if self.all || value != 0 {
+                    self.row(name, value);
+                }
+            }
+        }
+        for (name, value) in members(&chain["leaders"]["refresh"]) {
+            if self.all || value != 0 {
+                self.row(&format!("leaders: {name}"), value);
+            }
+        }
+    }
+
+    fn shredstream(&mut self, stream: &Value) {
+        if stream.is_null() {
+            return;
+        }
+        self.heading("shredstream");
+        for name in ["running", "flowing", "last_end"] {
+            if stream[name] != "" {
+                self.row(name, &stream[name]);
+            }
+        }
+        for (name, value) in members(&stream["events"]) {
+            if self.all || value != 0 {
+                self.row(name, value);
+            }
+        }
+    }
+
+    fn bridge(&mut self, bridge: &Value) {
+        if bridge.is_null() {
+            self.row("state", &"off".into());
+            return;
+        }
+        self.row("running", &bridge["running"]);
+        self.row("brain", &bridge["brain"]);
+        self.counters(&bridge["events"], |_| true);
+        self.refusals(&bridge["signals_refused"]);
+    }
+
+    fn rest(&mut self, status: &Value) {
+        let rest: Vec<_> = members(status)
+            .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+            .collect();
+        if !rest.is_empty() {
+            self.heading("other");
+        }
+        for (name, value) in rest {
+            self.row(name, value);
+        }
+    }
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().map(Map::iter).into_iter().flatten()
+}
+
+/// A value with nothing that a terminal would act on.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.chars().flat_map(char::escape_debug).collect(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn status() -> Value {
+        json!({
+            "ok": true, "healthy": false, "slot": 7,
+            "health": {"mode": "paper", "state": "running", "control": "killed", "uptime_ms": 1_500,
+                       "last_datagram_age_ms": null, "problems": ["control is killed\u{1b}[0m"]},
+            "alarms": ["source b is dead"],
+            "sources": [{"name": "a", "state": "alive", "shred": 13, "won": 12}],
+            "resolved": {"datagram": 1, "shred_accepted": 2, "transaction": 3},
+            "datagrams_refused": {"no_leader": 0, "duplicate": 4},
+            "decided": {"launch_decoded": 5, "bundle_handed": 6},
+            "intents_refused": {"killed": 0, "tip": 8},
+            "positions_open": 9,
+            "chain": {"slot_ms": 400, "newest_block": null, "leaders": {"source": "rpc", "refresh": {"epoch_taken": 2}},
+                      "forks": {"fork_seen": 1, "slot_skipped": 0}},
+            "bridge": {"running": true, "brain": "live", "events": {"signal_accepted": 0},
+                       "signals_refused": {"expired": 0, "bad_mac": 11}},
+            "news": 12,
+        })
+    }
+
+    /// The lines below `heading`, without blanks.
+    fn below(text: &str, heading: &str) -> Vec<String> {
+        let lines = text.lines().skip_while(|line| *line != heading).skip(1);
+        lines
+            .take_while(|line| line.starts_with("  "))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn every_counter_stands_under_its_heading() {
+        let text = in_words(&status(), false);
+        for (heading, lines) in [
+            (
+                "source",
+                &[
+                    "a alive, 13 shreds, 12 of them first",
+                    "datagram 1",
+                    "shred_accepted 2",
+                    "refused: duplicate 4",
+                ][..],
+            ),
+            ("resolve", &["transaction 3"]),
+            (
+                "chain",
+                &[
+                    "slot_ms 400",
+                    "leaders: source rpc",
+                    "fork_seen 1",
+                    "leaders: epoch_taken 2",
+                ],
+            ),
+            ("market and strategy", &["launch_decoded 5"]),
+            ("risk", &["positions_open 9", "refused: tip 8"]),
+            ("bundle and submit", &["bundle_handed 6"]),
+            (
+                "bridge",
+                &[
+                    "running true",
+                    "brain live",
+                    "signal_accepted 0",
+                    "refused: bad_mac 11",
+                ],
+            ),
+            ("other", &["news 12"]),
+        ] {
+            assert_eq!(below(&text, heading), lines, "{heading}\n{text}");
+        }
+        let first = text.lines().next().unwrap();
+        assert!(
+            first.starts_with("not healthy: paper mode") && first.contains("up 1 second,"),
+            "{first}"
+        );
+        assert!(text.contains("\nalarm: source b is dead\n"), "{text}");
+        assert!(text.contains("problem: control is killed\\u{1b}"), "{text}");
+    }
+
+    #[test]
+    fn zero_refusals_are_shown_when_all_are_asked_for() {
+        let some = in_words(&status(), false);
+        let all = in_words(&status(), true);
+        for name in ["refused: no_leader", "refused: killed", "refused: expired"] {
+            assert!(!some.contains(name) && all.contains(name), "{name}");
+        }
+    }
+}

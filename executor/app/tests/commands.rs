@@ -1,0 +1,289 @@
+//! The commands as a newcomer meets them: what they print, where, and how they end.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A folder of one test, removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("overmind-commands-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn overmind(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_overmind"));
+    command.args(words).stdin(Stdio::null());
+    for variable in [
+        "NOTIFY_SOCKET",
+        "STATE_DIRECTORY",
+        "RUNTIME_DIRECTORY",
+        "XDG_RUNTIME_DIR",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+#[track_caller]
+fn said(words: &[&str], code: i32) -> (String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = overmind(words).output().unwrap();
+    let (out, err) = (
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    );
+    assert_eq!(status.code(), Some(code), "{words:?}\n{out}\n{err}");
+    (out, err)
+}
+
+#[track_caller]
+fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_true() {
+        assert!(started.elapsed() < Duration::from_secs(40), "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A process that is killed when dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(silent.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: the number is that of a child that has not been waited for.
+        let sent = unsafe { libc::kill(self.0.id() as libc::pid_t, signal) };
+        assert_eq!(sent, 0);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Goal: nobody takes a damaged capture, or leaders of another chain, for a quiet market.
+#[test]
+fn decode_and_replay_say_what_is_wrong_with_their_files() {
+    let folder = Folder::new();
+    let pcap = folder.file("demo.pcap");
+    let (table, _) = said(&["demo", "--seconds", "2", "--pcap", &pcap], 0);
+    for words in [
+        "over UDP (",
+        "in flight at the end",
+        "waiting for a leader that takes bundles",
+    ] {
+        assert!(table.contains(words), "{words}\n{table}");
+    }
+    let leaders = folder.file("demo.leaders.json");
+    let both = |pcap: &str, leaders: &str| {
+        [
+            said(&["decode", pcap, "--leaders", leaders], 0).1,
+            said(
+                &[
+                    "replay",
+                    pcap,
+                    "--leaders",
+                    leaders,
+                    "--as-fast-as-possible",
+                ],
+                0,
+            )
+            .1,
+        ]
+    };
+    assert_eq!(both(&pcap, &leaders), ["", ""]);
+
+    let whole = std::fs::read(&pcap).unwrap();
+    let cut = folder.file("cut.pcap");
+    std::fs::write(&cut, &whole[..whole.len() - 5]).unwrap();
+    for said in both(&cut, &leaders) {
+        assert!(
+            said.starts_with(&format!("{cut}: damaged or cut short")),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+
+    let text = std::fs::read_to_string(&leaders).unwrap();
+    let named: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    let with = |name: &str, slot: &dyn Fn(&str) -> String| {
+        let stranger = "11111111111111111111111111111112";
+        let named: serde_json::Map<_, _> = named
+            .keys()
+            .map(|key| (slot(key), stranger.into()))
+            .collect();
+        let path = folder.file(name);
+        std::fs::write(&path, Value::Object(named).to_string()).unwrap();
+        path
+    };
+    let strangers = with("strangers.json", &str::to_owned);
+    let elsewhere = with("elsewhere.json", &|slot| format!("1{slot}"));
+    for (leaders, reason) in [(strangers, "did not sign"), (elsewhere, "names no leader")] {
+        for said in both(&pcap, &leaders) {
+            assert!(
+                said.starts_with("leaders file: ") && said.contains(reason),
+                "{said}"
+            );
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_used_is_named() {
+    let folder = Folder::new();
+    let pcap = folder.file("nowhere/demo.pcap");
+    let (_, err) = said(&["demo", "--seconds", "1", "--pcap", &pcap], 2);
+    assert!(err.contains(&pcap), "{err}");
+
+    let config = folder.file("overmind.toml");
+    std::fs::write(&config, "[http]\nenabled = false\n").unwrap();
+    let output = overmind(&["run", "--embedded-market", "--config", &config])
+        .env("RUNTIME_DIRECTORY", &folder.0)
+        .env("STATE_DIRECTORY", &config)
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && err.contains(&config),
+        "{err}"
+    );
+}
+
+fn run_command(folder: &Folder, runtime: &Path) -> Command {
+    let config = folder.file("overmind.toml");
+    std::fs::write(
+        &config,
+        "[http]\nenabled = false\n[threads]\nidle = \"park\"\n",
+    )
+    .unwrap();
+    let mut command = overmind(&["run", "--embedded-market", "--config", &config]);
+    command
+        .env("STATE_DIRECTORY", folder.0.join("state"))
+        .env("RUNTIME_DIRECTORY", runtime);
+    command
+}
+
+#[test]
+fn two_executors_do_not_share_a_state_directory_and_status_has_headings() {
+    let folder = Folder::new();
+    let (first_room, second_room) = (folder.0.join("first"), folder.0.join("second"));
+    let first = Running::start(&mut run_command(&folder, &first_room));
+    let socket = first_room.join("admin.sock");
+    until("the first one runs", || socket.exists());
+
+    let second = run_command(&folder, &second_room).output().unwrap();
+    let err = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(2), "{err}");
+    for words in [
+        &folder.file("state"),
+        &format!("(process {})", first.0.id()),
+    ] {
+        assert!(err.contains(words), "{words}: {err}");
+    }
+
+    let status = |more: &[&str]| {
+        let words = [&["status", "--socket", socket.to_str().unwrap()][..], more].concat();
+        String::from_utf8(overmind(&words).output().unwrap().stdout).unwrap()
+    };
+    until("datagrams come", || status(&[]).contains("last datagram"));
+    let some = status(&[]);
+    for heading in [
+        "\nsource\n",
+        "\nresolve\n",
+        "\nmarket and strategy\n",
+        "\nrisk\n",
+        "\nbundle and submit\n",
+        "\nbridge\n",
+    ] {
+        assert!(some.contains(heading), "{heading}\n{some}");
+    }
+    assert!(!some.contains("refused: halted"), "{some}");
+    assert!(status(&["--all"]).contains("refused: halted"));
+    let object: Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    assert_eq!(object["intents_refused"]["halted"], 0, "{object}");
+    assert!(
+        object["bridge"].is_null(),
+        "no bridge was configured: {object}"
+    );
+
+    first.signal(libc::SIGTERM);
+    let mut first = first;
+    until("it ends", || first.0.try_wait().unwrap().is_some());
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_second_interrupt_leaves_nothing_behind() {
+    let room = Folder::new();
+    let mut demo =
+        Running::start(overmind(&["demo", "--seconds", "60"]).env("XDG_RUNTIME_DIR", &room.0));
+    let entries = || std::fs::read_dir(&room.0).unwrap().map(Result::unwrap);
+    until("the demo serves", || {
+        entries().any(|entry| entry.path().join("admin.sock").exists())
+    });
+    // The first asks it to end; it gives bundles on their way some time, and the second does not wait for them.
+    demo.signal(libc::SIGINT);
+    std::thread::sleep(Duration::from_millis(100));
+    demo.signal(libc::SIGINT);
+    until("it ends", || demo.0.try_wait().unwrap().is_some());
+    let left: Vec<_> = entries().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn config_check_lists_everything_with_its_line() {
+    let folder = Folder::new();
+    let config = folder.file("overmind.toml");
+    std::fs::write(
+        &config,
+        "[threads]\npark_us = \"x\"\n[risk]\nwindow_ms = 1\n[http]\nbind = 5\n",
+    )
+    .unwrap();
+    let (_, err) = said(&["config", "check", "--config", &config], 2);
+    for (line, key) in [
+        (2, "threads.park_us"),
+        (4, "risk.window_ms"),
+        (6, "http.bind"),
+    ] {
+        let place = format!("{config}:{line}:");
+        assert!(
+            err.lines()
+                .any(|said| said.contains(&place) && said.contains(key)),
+            "{place} {key}\n{err}"
+        );
+    }
+}
