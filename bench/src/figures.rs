@@ -1,5 +1,6 @@
 //! The figures, by name.
 
+pub mod brain;
 pub mod decode;
 pub mod l0;
 pub mod l1;
@@ -56,7 +57,7 @@ pub struct Figure {
 }
 
 /// All of them, in order.
-pub const FIGURES: [Figure; 7] = [
+pub const FIGURES: [Figure; 8] = [
     Figure {
         name: "floors",
         about: "clock read, ring hop, loopback receive, leaf hash, verification, signature",
@@ -80,6 +81,12 @@ pub const FIGURES: [Figure; 7] = [
         about: "the same datagram to signed bundle in the ring",
         has_rivals: true,
         measure: l1::measure,
+    },
+    Figure {
+        name: "brain",
+        about: "l1 beside a brain that signals, and without one",
+        has_rivals: false,
+        measure: brain::measure,
     },
     Figure {
         name: "l2",

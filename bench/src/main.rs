@@ -1,7 +1,8 @@
 //! `cargo run --release -p bench -- all | list | peers | <figure> [--json] [--quick]`.
 
 use std::io::Write;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use bench::figures::{Context, FIGURES, Figure, Findings};
@@ -23,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     after_help = "Example: cargo run --release -p bench -- l0 --json"
 )]
 struct Arguments {
-    /// `all`, `peers` (figures with rivals), `list`, or a figure's name.
+    /// `all`, `peers` (figures with rivals, then the registry's whole decoders), `list`, or a figure's name.
     what: String,
     /// One JSON object a line; the host and what was counted go to standard error.
     #[arg(long)]
@@ -56,7 +57,11 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    match run(&arguments, &chosen) {
+    let done = run(&arguments, &chosen).and_then(|()| match arguments.what.as_str() {
+        "peers" => run_peers(&arguments),
+        _ => Ok(()),
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -93,6 +98,39 @@ fn run(arguments: &Arguments, chosen: &[Figure]) -> Result<(), String> {
     let folder = folder.map_err(|error| format!("cannot write logs: {error}"))?;
     eprintln!("HDR logs and index.html in {}", folder.display());
     Ok(())
+}
+
+/// Builds the nested workspace `bench/peers`, whose lock file has other decoders in it, and runs it.
+fn run_peers(arguments: &Arguments) -> Result<(), String> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/Cargo.toml");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--release", "--locked", "--manifest-path"]);
+    cargo.arg(&manifest);
+    // What both workspaces need in the same way is then compiled once.
+    if let Some(folder) = target_folder() {
+        cargo.arg("--target-dir").arg(folder);
+    }
+    cargo.arg("--");
+    cargo.args(arguments.json.then_some("--json"));
+    cargo.args(arguments.quick.then_some("--quick"));
+    eprintln!("peers: cargo run --manifest-path {}", manifest.display());
+    let status = cargo.status();
+    let status = status.map_err(|error| format!("cannot start cargo: {error}"))?;
+    let peers = manifest.display();
+    status
+        .success()
+        .then_some(())
+        .ok_or_else(|| format!("{peers}: {status}"))
+}
+
+/// Where cargo put this program: the folder above that of the profile.
+fn target_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?.parent()?;
+    folder
+        .join("CACHEDIR.TAG")
+        .exists()
+        .then(|| folder.to_owned())
 }
 
 fn show(arguments: &Arguments, host: &Host, all: &Findings) -> std::io::Result<()> {

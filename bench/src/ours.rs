@@ -1,19 +1,27 @@
 //! Our own path as the core thread runs it, with a stamp at each end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+use brain_wire::ArmedSignal;
 use bundle::{Builder, BuilderConfig, BundleCell, Signer, ThrowAway};
 use demo::Datagrams;
-use engine::{Engine, EngineConfig, Output};
+use engine::{Engine, EngineConfig, Stages};
 use hdrhistogram::Histogram;
 use market::Lamports;
 use overmind::clock::Ticker;
 use overmind::commands::demo::{engine_config, resolve_plan, wallet_seed};
+use overmind::rungs::histogram;
+use overmind::stage::Stage;
+use overmind::topology::{Cell, cells};
+use overmind::verify_stage::{VerifyRings, VerifyStage};
+use overmind::wiring::{Probe, Time, Wiring};
 use risk::{Control, Limits, Mode};
-use rtrb::{Consumer, Producer, RingBuffer};
-use shred_resolve::{
-    BlockEnd, Equivocation, Leaders, Policy, ResolvedTxn, Resolver, Retract, Sink, Verdict,
-};
+use rtrb::{Consumer, RingBuffer};
+use shred_resolve::{Arrived, Leaders, Plan, Policy, ResolvedTxn, Resolver, Sink};
+use shred_source::RX_BURST;
+use shred_wire::Slot;
 
 use crate::launch::Order;
 use crate::traffic::arrival;
@@ -72,21 +80,17 @@ pub fn resolver() -> Resolver {
 /// A resolver with room for one capture.
 #[must_use]
 pub fn small_resolver() -> Resolver {
-    Resolver::new(&shred_resolve::Plan {
+    Resolver::new(&Plan {
         sets_max: 192,
         versions_max: 2_048,
         ..resolve_plan(None)
     })
 }
 
-/// Resolver, engine and builder, wired as the core thread wires them. Every bundle is rejected by its lane at
-/// once, so that nothing stays reserved.
+/// The core thread's own wiring. Every bundle is rejected by its lane at once, so that nothing stays reserved.
 pub struct Core {
-    /// Datagrams to transactions.
-    pub resolver: Resolver,
-    /// Transactions to bundles.
-    pub engine: Engine<Ticker>,
-    exit: Exit,
+    wiring: Wiring<Measured>,
+    verify: Option<VerifyRings>,
     bundles: Consumer<BundleCell>,
     arrived: u64,
 }
@@ -102,21 +106,35 @@ pub struct Measured {
     pub build: Histogram<u64>,
     /// Signatures of the transactions that led to bundles.
     pub triggers: Vec<[u8; 64]>,
-    /// Restricts `l1` to these triggers.
-    pub only: Option<std::collections::BTreeSet<[u8; 64]>>,
+    /// Restricts all of them to these triggers.
+    pub only: Option<BTreeSet<[u8; 64]>>,
+    l0: Histogram<u64>,
 }
 
-struct Exit {
-    ring: Producer<BundleCell>,
-    ticker: Ticker,
-    entered: u64,
-    measured: Measured,
-}
-
-impl Output for Exit {
+impl Probe for Measured {
     #[inline]
-    fn bundle(&mut self, cell: &BundleCell) -> bool {
-        self.ring.push(cell.clone()).is_ok()
+    fn transaction(&mut self, nanos: u64) {
+        // Nobody shows this one; the core thread does the same work.
+        self.l0.saturating_record(nanos);
+    }
+
+    fn intent(&mut self, txn: &ResolvedTxn<'_>, taken_at: u64, stages: &Stages) {
+        let signature = txn.view.signature();
+        let is_asked = self
+            .only
+            .as_ref()
+            .is_none_or(|only| only.contains(signature));
+        if stages.handed == 0 || !is_asked {
+            return;
+        }
+        for (log, from, to) in [
+            (&mut self.l1, taken_at, stages.handed),
+            (&mut self.l2, stages.decided, stages.gated),
+            (&mut self.build, stages.gated, stages.built),
+        ] {
+            log.saturating_record(to.wrapping_sub(from));
+        }
+        self.triggers.push(*signature);
     }
 }
 
@@ -124,6 +142,45 @@ impl Core {
     /// A fresh one.
     #[must_use]
     pub fn new(policy: Policy, ticker: Ticker) -> Self {
+        Self::measuring(policy, ticker, &resolve_plan(None), None)
+    }
+
+    /// One whose signatures are checked by a thread of its own.
+    #[must_use]
+    pub fn with_verify_thread(policy: Policy, ticker: Ticker) -> Self {
+        let plan = Plan {
+            checks_max: cells(Cell::Check),
+            ..resolve_plan(None)
+        };
+        let (to_verify, checks) = RingBuffer::new(plan.checks_max);
+        let (answers, from_verify) = RingBuffer::new(plan.checks_max);
+        let mut stage = VerifyStage::new(checks, answers);
+        std::thread::spawn(move || {
+            while !stage.is_abandoned() {
+                if stage.poll() == 0 {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        Self {
+            verify: Some(VerifyRings::new(to_verify, from_verify)),
+            ..Self::measuring(policy, ticker, &plan, None)
+        }
+    }
+
+    /// One that measures these triggers alone.
+    #[must_use]
+    pub fn only(policy: Policy, ticker: Ticker, triggers: &BTreeSet<[u8; 64]>) -> Self {
+        let plan = resolve_plan(None);
+        Self::measuring(policy, ticker, &plan, Some(triggers.clone()))
+    }
+
+    fn measuring(
+        policy: Policy,
+        ticker: Ticker,
+        plan: &Plan,
+        only: Option<BTreeSet<[u8; 64]>>,
+    ) -> Self {
         let signer = Signer::<ThrowAway>::from_seed(&seed()).expect("32 bytes are a seed");
         let builder = Builder::new(&builder_config(), signer).expect("the default lists are good");
         let control = Arc::new(Control::new(Mode::Active));
@@ -131,114 +188,117 @@ impl Core {
             .expect("the configuration makes sense");
         let (ring, bundles) = RingBuffer::new(64);
         let measured = Measured {
-            l1: overmind::rungs::histogram(),
-            l2: overmind::rungs::histogram(),
-            build: overmind::rungs::histogram(),
+            l1: histogram(),
+            l2: histogram(),
+            build: histogram(),
             triggers: Vec::new(),
-            only: None,
+            only,
+            l0: histogram(),
         };
         Self {
-            resolver: resolver(),
-            engine,
-            exit: Exit {
+            wiring: Wiring::new(
+                Resolver::new(plan),
+                engine,
                 ring,
                 ticker,
-                entered: 0,
+                Time::Wall,
                 measured,
-            },
+            ),
+            verify: None,
             bundles,
             arrived: 0,
         }
     }
 
-    /// Records L1 for these triggers alone.
-    #[must_use]
-    pub fn only(mut self, triggers: &std::collections::BTreeSet<[u8; 64]>) -> Self {
-        self.exit.measured.only = Some(triggers.clone());
-        self
-    }
-
-    /// Takes one datagram. `bundle` gets what came of it, after the clock.
+    /// Takes datagrams that have arrived together, as the core takes them. `bundle` gets what came of each, after
+    /// the clock.
     #[inline]
-    pub fn handle(
+    pub fn handle<'a>(
         &mut self,
-        datagram: &[u8],
+        datagrams: impl Iterator<Item = &'a [u8]>,
         policy: Policy,
         leaders: &impl Leaders,
         mut bundle: impl FnMut(&BundleCell),
     ) {
-        let Self {
-            resolver,
-            engine,
-            exit,
-            ..
-        } = self;
-        exit.entered = exit.ticker.nanos();
-        let arrival = arrival(self.arrived, policy);
-        self.arrived += 1;
-        // A refusal is counted by the resolver under its reason.
-        let _ = resolver.handle(datagram, arrival, leaders, &mut Wiring { engine, exit });
-        while let Ok(cell) = self.bundles.pop() {
-            bundle(&cell);
-            self.engine.rejected(cell.intent_id, &mut self.exit);
+        for_bursts(datagrams, self.arrived, policy, |burst| {
+            self.arrived += burst.len() as u64;
+            for index in 0..burst.len() {
+                while let Some(checked) = self.verify.as_mut().and_then(VerifyRings::receive) {
+                    self.wiring.checked(checked);
+                }
+                // The resolver has counted a refusal.
+                let _ = self.wiring.datagram(burst, index, leaders);
+                if let Some(verify) = &mut self.verify {
+                    while let Some(check) = self.wiring.next_check() {
+                        verify.send(check);
+                    }
+                }
+                while let Ok(cell) = self.bundles.pop() {
+                    bundle(&cell);
+                    self.wiring.rejected(cell.intent_id);
+                }
+            }
+        });
+    }
+
+    /// Waits for the signatures that are being checked.
+    pub fn settle(&mut self) {
+        while let Some(verify) = self.verify.as_mut().filter(|verify| verify.is_waiting()) {
+            if let Some(checked) = verify.receive() {
+                self.wiring.checked(checked);
+            }
         }
+    }
+
+    /// Arms a brain's signal, at the time of the datagram last taken.
+    #[inline]
+    pub fn signal(&mut self, signal: &ArmedSignal) {
+        let now = arrival(self.arrived, Policy::default()).at;
+        self.wiring.signal(signal, now);
+    }
+
+    /// What was resolved.
+    #[must_use]
+    pub fn resolved(&self) -> &shred_resolve::Counters {
+        self.wiring.resolver().counters()
+    }
+
+    /// What was decided.
+    #[must_use]
+    pub fn decided(&self) -> &engine::Counters {
+        self.wiring.engine().counters()
+    }
+
+    /// Slot of the newest authenticated shred.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        self.wiring.resolver().highest_slot()
     }
 
     /// What was measured.
     #[must_use]
     pub fn finish(self) -> Measured {
-        self.exit.measured
+        self.wiring.into_probe()
     }
 }
 
-struct Wiring<'a> {
-    engine: &'a mut Engine<Ticker>,
-    exit: &'a mut Exit,
-}
-
-impl Sink for Wiring<'_> {
-    #[inline]
-    fn transaction(&mut self, txn: &ResolvedTxn<'_>) {
-        let intents = self.engine.counters().intent_made;
-        self.engine.transaction(txn, self.exit);
-        if self.engine.counters().intent_made != intents {
-            let stages = self.engine.stages();
-            let measured = &mut self.exit.measured;
-            let signature = txn.view.signature();
-            if stages.handed != 0
-                && measured
-                    .only
-                    .as_ref()
-                    .is_none_or(|only| only.contains(signature))
-            {
-                measured
-                    .l1
-                    .saturating_record(stages.handed.wrapping_sub(self.exit.entered));
-                measured
-                    .l2
-                    .saturating_record(stages.gated.wrapping_sub(stages.decided));
-                measured
-                    .build
-                    .saturating_record(stages.built.wrapping_sub(stages.gated));
-                measured.triggers.push(*signature);
-            }
+/// Hands `datagrams` on in bursts as the core thread takes them.
+#[inline]
+pub fn for_bursts<'a>(
+    datagrams: impl Iterator<Item = &'a [u8]>,
+    first: u64,
+    policy: Policy,
+    mut each: impl FnMut(&[Arrived<'a>]),
+) {
+    let mut arrived = (first..)
+        .zip(datagrams)
+        .map(|(ordinal, bytes)| Arrived::new(bytes, arrival(ordinal, policy)));
+    loop {
+        let burst: ArrayVec<Arrived<'a>, RX_BURST> = arrived.by_ref().take(RX_BURST).collect();
+        if burst.is_empty() {
+            return;
         }
-    }
-
-    fn block(&mut self, block: &BlockEnd) {
-        self.engine.block(block, self.exit);
-    }
-
-    fn retract(&mut self, retract: &Retract) {
-        self.engine.retract(retract, self.exit);
-    }
-
-    fn equivocation(&mut self, equivocation: &Equivocation) {
-        self.engine.equivocation(equivocation);
-    }
-
-    fn verdict(&mut self, verdict: &Verdict) {
-        self.engine.verdict(verdict);
+        each(&burst);
     }
 }
 
@@ -287,7 +347,7 @@ pub fn l0(
         entered: 0,
         ordinal: 0,
         latency,
-        first: overmind::rungs::histogram(),
+        first: histogram(),
         begun: false,
         seen,
     };

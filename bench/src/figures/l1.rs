@@ -124,12 +124,10 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
     for _ in 0..context.size(7, 5) {
         for (index, (policy, _)) in PROFILES.into_iter().enumerate() {
             let check = (index == 1).then_some(&leaders as &dyn Leaders);
-            let mut core = Core::new(policy, ticker).only(&triggers);
-            for datagram in datagrams.iter() {
-                core.handle(datagram, policy, &leaders, |cell| {
-                    black_box(cell.count());
-                });
-            }
+            let mut core = Core::only(policy, ticker, &triggers);
+            core.handle(datagrams.iter(), policy, &leaders, |cell| {
+                black_box(cell.count());
+            });
             let measured = core.finish();
             for (sum, run) in [(&mut gate, &measured.l2), (&mut build, &measured.build)] {
                 sum.add(run).expect("both histograms have the same bounds");
@@ -200,9 +198,7 @@ fn common_triggers(
 ) -> BTreeSet<Signature> {
     let policy = Policy::VerifyThenEmit;
     let mut core = Core::new(policy, context.ticker);
-    for datagram in datagrams.iter() {
-        core.handle(datagram, policy, leaders, |_| {});
-    }
+    core.handle(datagrams.iter(), policy, leaders, |_| {});
     let mut common: BTreeSet<Signature> = core.finish().triggers.into_iter().collect();
     for rival in [&mut usual_rival() as &mut dyn Rival, &mut parts_rival()] {
         let mut answered = BTreeSet::new();
@@ -261,11 +257,9 @@ mod tests {
         let (ticker, policy) = (Ticker::calibrate(), Policy::VerifyThenEmit);
         let mut core = Core::new(policy, ticker);
         let mut cells = Vec::new();
-        for datagram in datagrams.iter() {
-            core.handle(datagram, policy, &leaders, |cell| {
-                cells.push(cell.transaction(0).unwrap().to_vec());
-            });
-        }
+        core.handle(datagrams.iter(), policy, &leaders, |cell| {
+            cells.push(cell.transaction(0).unwrap().to_vec());
+        });
         let ours: BTreeMap<Signature, Vec<u8>> =
             core.finish().triggers.into_iter().zip(cells).collect();
         let rivals: [&mut dyn Rival; 2] = [&mut usual_rival(), &mut parts_rival()];

@@ -13,7 +13,7 @@ use overmind::rungs::histogram;
 use shred_resolve::{Counters, Leaders, Policy, Reject, ResolvedTxn, Resolver, Sink};
 
 use crate::figures::{Context, Findings};
-use crate::ours::{Core, resolver};
+use crate::ours::{Core, for_bursts, resolver};
 use crate::reassembly::Reassembler;
 use crate::row::{Row, median_ratio};
 use crate::traffic::{Stream, arrival};
@@ -90,6 +90,8 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
         core("core.unverified", early, &absent, true),
         core("core.unverified_leaders", early, &leaders, true),
         core("core.verified", late, &leaders, true),
+        CoreLane::with_verify_thread("core.unverified.verify_thread", early, &leaders, ticker),
+        CoreLane::with_verify_thread("core.verified.verify_thread", late, &leaders, ticker),
         core("core.unverified.used_only", early, &absent, false),
         core("core.verified.used_only", late, &leaders, false),
         Usual::lane("usual.unverified", None),
@@ -229,13 +231,14 @@ impl<L: Leaders> Contestant for Resolve<'_, L> {
     }
 
     fn take(&mut self, datagrams: &mut dyn Iterator<Item = &[u8]>) {
-        for datagram in datagrams {
-            let at = arrival(self.arrived, self.policy);
-            self.arrived += 1;
-            let _ = self
-                .resolver
-                .handle(datagram, at, self.leaders, &mut Nobody);
-        }
+        for_bursts(datagrams, self.arrived, self.policy, |burst| {
+            self.arrived += burst.len() as u64;
+            for index in 0..burst.len() {
+                let _ = self
+                    .resolver
+                    .handle_in(burst, index, self.leaders, &mut Nobody);
+            }
+        });
     }
 
     fn note(&self) -> String {
@@ -274,6 +277,21 @@ impl<'a, L: Leaders> CoreLane<'a, L> {
             core,
         })
     }
+
+    fn with_verify_thread(
+        name: &'static str,
+        policy: Policy,
+        leaders: &'a L,
+        ticker: Ticker,
+    ) -> Lane<'a> {
+        lane(Self {
+            name,
+            policy,
+            leaders,
+            all: true,
+            core: Core::with_verify_thread(policy, ticker),
+        })
+    }
 }
 
 impl<L: Leaders> Contestant for CoreLane<'_, L> {
@@ -286,26 +304,27 @@ impl<L: Leaders> Contestant for CoreLane<'_, L> {
     }
 
     fn take(&mut self, datagrams: &mut dyn Iterator<Item = &[u8]>) {
-        for datagram in datagrams {
-            self.core
-                .handle(datagram, self.policy, self.leaders, |cell| {
-                    black_box(cell.count());
-                });
-        }
+        self.core
+            .handle(datagrams, self.policy, self.leaders, |cell| {
+                black_box(cell.count());
+            });
+        // What others have yet to check is work too.
+        self.core.settle();
     }
 
     fn note(&self) -> String {
-        let decided = self.core.engine.counters();
+        let decided = self.core.decided();
         format!(
-            "{} intents, {} bundles signed, {}",
+            "{} intents, {} bundles signed, {} signatures checked, {}",
             decided.intent_made,
             decided.bundle_handed,
-            counted(self.core.resolver.counters())
+            self.core.resolved().signature_checked,
+            counted(self.core.resolved())
         )
     }
 
     fn vital(&self) -> Vec<u64> {
-        let (resolved, decided) = (self.core.resolver.counters(), self.core.engine.counters());
+        let (resolved, decided) = (self.core.resolved(), self.core.decided());
         vec![
             resolved.transaction,
             resolved.set_recovered,
