@@ -17,11 +17,11 @@ use overmind::clock::realtime;
 use overmind::commands::demo::{engine_config, resolve_plan, throw_away_builder};
 use overmind::commands::run::lock_memory;
 use overmind::config::LockMemory;
-use overmind::core_stage::Time;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use overmind::published::Published;
 use overmind::stage::{Idle, Seat};
+use overmind::wiring::Time;
 use risk::{Control, Mode};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde_json::{Value, json};
@@ -64,6 +64,8 @@ pub struct Drive {
     pub policy: Policy,
     /// How datagrams get to the source's thread.
     pub way: Way,
+    /// Whether leaders' signatures are checked on a thread of their own.
+    pub verify_thread: bool,
 }
 
 /// How datagrams get from the generator to the source's thread.
@@ -306,6 +308,10 @@ fn prepare(drive: &Drive, generator: &Generator) -> Result<(Prepared, [u8; 32]),
             split: true,
             core: seat,
             sources: vec![seat],
+            verify: drive.verify_thread.then_some(Seat {
+                cpu: None,
+                idle: Idle::Yield,
+            }),
             submit,
         },
     });

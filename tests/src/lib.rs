@@ -1,5 +1,6 @@
 //! End to end, conformance, zero allocation, dependency arrows.
 
+pub mod decoded;
 pub mod heap;
 pub mod hot_path;
 pub mod trap;

@@ -36,6 +36,11 @@ const ROOMS: &[Room] = &[
     room("shred-wire",           "shred-ingest/wire",             Layer::Wire,  &[]),
     room("shred-resolve",        "shred-ingest/resolve",          Layer::Core,  &["shred-wire"]),
     room("shred-source",         "shred-ingest/source",           Layer::Core,  &["shred-wire", "shred-resolve"]),
+    room("shred-quic",           "shred-ingest/quic",             Layer::Shell, &["shred-wire", "shred-source"]),
+    // Tokens for ShredStream, and for the searcher service of the same house.
+    room("jito-auth",            "shred-ingest/jito-auth",        Layer::Shell, &[]),
+    room("shredstream-client",   "shred-ingest/shredstream",      Layer::Shell, &["jito-auth"]),
+    room("shred-relay",          "shred-ingest/relay",            Layer::Shell, &["shred-wire", "shred-resolve", "shred-source", "shred-quic"]),
 
     room("brain-wire",           "brain-bridge/wire",             Layer::Wire,  &[]),
     room("brain-bridge",         "brain-bridge/bridge",           Layer::Shell, &["brain-wire"]),
@@ -45,7 +50,7 @@ const ROOMS: &[Room] = &[
     room("risk",                 "executor/risk",                 Layer::Core,  &["shred-wire", "market", "strategy"]),
     room("bundle",               "executor/bundle",               Layer::Core,  &["shred-wire", "market", "strategy", "risk"]),
     room("engine",               "executor/engine",               Layer::Core,  &["shred-wire", "shred-resolve", "brain-wire", "market", "strategy", "risk", "bundle"]),
-    room("jito-searcher-client", "executor/jito-searcher-client", Layer::Shell, &[]),
+    room("jito-searcher-client", "executor/jito-searcher-client", Layer::Shell, &["jito-auth"]),
     room("submit",               "executor/submit",               Layer::Shell, &["shred-wire", "market", "strategy", "risk", "bundle", "jito-searcher-client"]),
     room("sidecar",              "executor/sidecar",              Layer::Shell, &["shred-wire", "market", "strategy", "risk", "bundle"]),
     // The other side of the wire: it shares no reader, no quote and no builder with the executor.
@@ -53,6 +58,7 @@ const ROOMS: &[Room] = &[
     room("overmind",             "executor/app",                  Layer::Top,   EVERYTHING_BELOW_APP),
 
     room("bench",                "bench",                         Layer::Top,   EVERYTHING),
+    room("ingest-tests",         "tests/ingest",                  Layer::Top,   INGEST_AND_DEMO),
     room("overmind-tests",       "tests",                         Layer::Top,   EVERYTHING),
 ];
 
@@ -60,6 +66,10 @@ const EVERYTHING_BELOW_APP: &[&str] = &[
     "shred-wire",
     "shred-resolve",
     "shred-source",
+    "shred-quic",
+    "jito-auth",
+    "shredstream-client",
+    "shred-relay",
     "brain-wire",
     "brain-bridge",
     "market",
@@ -77,6 +87,10 @@ const EVERYTHING: &[&str] = &[
     "shred-wire",
     "shred-resolve",
     "shred-source",
+    "shred-quic",
+    "jito-auth",
+    "shredstream-client",
+    "shred-relay",
     "brain-wire",
     "brain-bridge",
     "market",
@@ -91,10 +105,21 @@ const EVERYTHING: &[&str] = &[
     "overmind",
 ];
 
+/// What tests of the ingest stand on: they run without the app.
+const INGEST_AND_DEMO: &[&str] = &[
+    "shred-wire",
+    "shred-resolve",
+    "shred-source",
+    "shred-quic",
+    "demo",
+];
+
 /// Runtimes, transports, RPC clients and virtual machines.
 const TOO_HEAVY_FOR_CORE: &[&str] = &[
     "tokio",
     "tonic",
+    "quinn",
+    "rustls",
     "hyper",
     "reqwest",
     "axum",

@@ -5,7 +5,9 @@
 mod official;
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
@@ -18,11 +20,9 @@ use brain_wire::{Family, NackReason, Side, Signal, SignalFlags};
 use overmind::cli::{DemoArgs, HttpArg, Plant, ReplayArgs, ThreadsArg};
 use overmind::commands::demo::{PRODUCER, Report, play, throw_away_builder};
 use overmind::commands::replay::replay;
-use overmind::decode::{DecodeOptions, decode};
-use overmind::leaders::{LeaderSchedule, LeaderSource};
+use overmind_tests::decoded;
 use serde_json::Value;
-use shred_resolve::{Plan, Policy};
-use shred_source::PcapReader;
+use shred_resolve::Plan;
 use strategy::Origin;
 
 /// Each demo is paced by the clock: they run one after the other.
@@ -50,35 +50,6 @@ fn of_signal() -> usize {
         .iter()
         .position(|name| *name == "signal")
         .unwrap()
-}
-
-/// Slot and signature of every transaction that `overmind decode` prints.
-fn decoded(pcap: &Path, leaders: &Path) -> Vec<(u64, String)> {
-    let options = DecodeOptions {
-        plan: Plan::default(),
-        leaders: LeaderSource::Schedule(LeaderSchedule::load(leaders).unwrap()),
-        policy: Policy::VerifyThenEmit,
-    };
-    let mut out = Vec::new();
-    decode(
-        PcapReader::new(&std::fs::read(pcap).unwrap()[..]).unwrap(),
-        &options,
-        &mut out,
-    )
-    .unwrap();
-    let lines = String::from_utf8(out).unwrap();
-    let lines = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines
-        .filter(|line| line["signature"].is_string())
-        .map(|line| {
-            (
-                line["slot"].as_u64().unwrap(),
-                line["signature"].as_str().unwrap().to_owned(),
-            )
-        })
-        .collect()
 }
 
 #[test]
@@ -130,8 +101,9 @@ fn reads_as_the_official_crates_do(pcap: &Path, leaders: &Path, report: &Report)
         .iter()
         .map(|(slot, txn)| (*slot, txn.signatures[0].to_string()))
         .collect();
-    let ours = decoded(pcap, leaders);
-    let our_keys: BTreeSet<_> = ours.iter().cloned().collect();
+    let lines = decoded::lines(&bytes, &decoded::verified(leaders, Plan::default()));
+    let ours = decoded::transactions(&lines);
+    let our_keys: BTreeSet<_> = ours.iter().map(|line| decoded::key(line)).collect();
     assert_eq!(ours.len(), our_keys.len(), "each once");
     assert_eq!(our_keys, their_keys);
 }
@@ -168,6 +140,11 @@ fn a_brain_is_heard_and_a_liar_is_not() {
     })
     .unwrap();
     let acknowledged = brain.join().unwrap();
+    signals_landed(&report, acknowledged);
+}
+
+/// Signals, and no others than those acknowledged, were armed, fired by launches, sent as bundles and seen in blocks.
+fn signals_landed(report: &Report, acknowledged: u64) {
     let decided = &report.outcome.decided;
     let seen = format!("{acknowledged} acknowledged: {}", report.json());
     assert_eq!(report.signals, acknowledged, "{seen}");
@@ -177,6 +154,80 @@ fn a_brain_is_heard_and_a_liar_is_not() {
         decided.bundle_handed_for[of_signal()] > 0 && decided.included_for[of_signal()] > 0,
         "{seen}"
     );
+}
+
+/// Goal: from Python to the block and back, with nothing of ours in between but the executor.
+/// Method: `brain-bridge/python/tests/live_brain.py` in a process of its own. Skipped without Python and pyzmq.
+#[test]
+fn a_brain_in_python_lands_bundles_and_its_lies_are_refused() {
+    let Some(mut python) = python() else { return };
+    let _alone = alone();
+    let (begun, has_begun) = channel::<(String, PathBuf)>();
+    let brain = std::thread::spawn(move || {
+        let (endpoint, key) = has_begun.recv().unwrap();
+        python
+            .args(["tests/live_brain.py", &endpoint])
+            .arg(key)
+            .args(["--buys", "14", "--pause-s", "0.4"]);
+        python.output().unwrap()
+    });
+    let report = play(&args(14, 9), |room| {
+        begun.send((room.endpoint(), room.key())).unwrap()
+    })
+    .unwrap();
+    let said = said(&brain.join().unwrap());
+    let is_ack = |line: &&Value| line["answer"] == "ack";
+    let acknowledged = said.iter().filter(is_ack).count();
+    assert_eq!(acknowledged, 15, "{said:#?}");
+    let refused: Vec<_> = said
+        .iter()
+        .filter(|line| line["answer"] == "nack")
+        .map(|line| {
+            (
+                line["sent"].as_str().unwrap(),
+                line["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let lies = [
+        ("replayed", "replay"),
+        ("expired", "expired"),
+        ("forged", "bad_mac"),
+        ("oversized", "oversized"),
+    ];
+    assert_eq!(refused, lies);
+    let counted: BTreeSet<_> = report.signals_refused.iter().copied().collect();
+    for (_, reason) in lies {
+        assert!(counted.contains(&(reason, 1)), "{counted:?}");
+    }
+    signals_landed(&report, acknowledged as u64);
+}
+
+/// A Python with pyzmq, in the folder of the client; or nothing, and a line that says so.
+fn python() -> Option<Command> {
+    let import = Command::new("python3").args(["-c", "import zmq"]).output();
+    if !import.is_ok_and(|output| output.status.success()) {
+        // Not `eprintln`: the harness shows nothing of that when a test passes.
+        let line = b"skipped: python3 with pyzmq is not installed, no brain spoke to the demo\n";
+        std::io::stderr().write_all(line).unwrap();
+        return None;
+    }
+    let mut command = Command::new("python3");
+    command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../brain-bridge/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(command)
+}
+
+/// The JSON lines of a process that ended well.
+fn said(output: &Output) -> Vec<Value> {
+    let words = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}{errors}");
+    words
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// What a brain says while the demo runs; the number of signals that were acknowledged.

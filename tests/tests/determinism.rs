@@ -15,11 +15,10 @@ use demo::{Datagrams, Generator, GeneratorConfig};
 use overmind::cli::{ReplayArgs, ThreadsArg};
 use overmind::commands::replay::replay;
 use overmind::core_stage::CoreOutcome;
-use overmind::decode::{DecodeOptions, decode};
-use overmind::leaders::{LeaderSchedule, LeaderSource};
+use overmind_tests::decoded;
 use serde_json::Value;
-use shred_resolve::{Plan, Policy};
-use shred_source::{PcapReader, PcapWriter};
+use shred_resolve::Plan;
+use shred_source::PcapWriter;
 use shred_wire::Nanos;
 
 const SLOTS: u64 = 60;
@@ -119,29 +118,14 @@ impl Recorded {
 
     /// Lines of `decode` that tell a launch.
     fn launch_lines(&self, file: &Path) -> Vec<Value> {
-        let options = DecodeOptions {
-            plan: Plan::default(),
-            leaders: LeaderSource::Schedule(LeaderSchedule::load(&self.leaders).unwrap()),
-            policy: Policy::VerifyThenEmit,
-        };
-        let mut out = Vec::new();
-        decode(
-            PcapReader::new(&std::fs::read(file).unwrap()[..]).unwrap(),
-            &options,
-            &mut out,
-        )
-        .unwrap();
-        let lines = String::from_utf8(out).unwrap();
-        let lines = lines
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let options = decoded::verified(&self.leaders, Plan::default());
+        let mut lines = decoded::lines(&std::fs::read(file).unwrap(), &options);
+        lines.retain(|line| {
+            line["signature"]
+                .as_str()
+                .is_some_and(|name| self.launches.contains(name))
+        });
         lines
-            .filter(|line| {
-                line["signature"]
-                    .as_str()
-                    .is_some_and(|name| self.launches.contains(name))
-            })
-            .collect()
     }
 }
 

@@ -21,13 +21,14 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 #[track_caller]
-fn asks_for_nothing(policy: Policy, way: Way) {
+fn asks_for_nothing(policy: Policy, way: Way, verify_thread: bool) {
     let _alone = alone();
     let findings = drive(&Drive {
         datagrams: 60_000,
         seed: 1,
         policy,
         way,
+        verify_thread,
     })
     .unwrap();
     println!("{}", findings.json());
@@ -42,17 +43,27 @@ fn asks_for_nothing(policy: Policy, way: Way) {
 
 #[test]
 fn verified_from_a_ring() {
-    asks_for_nothing(Policy::VerifyThenEmit, Way::Ring);
+    asks_for_nothing(Policy::VerifyThenEmit, Way::Ring, false);
 }
 
 #[test]
 fn unverified_from_a_ring() {
-    asks_for_nothing(Policy::EmitThenVerify, Way::Ring);
+    asks_for_nothing(Policy::EmitThenVerify, Way::Ring, false);
 }
 
 #[test]
 fn verified_from_a_socket() {
-    asks_for_nothing(Policy::VerifyThenEmit, Way::Udp);
+    asks_for_nothing(Policy::VerifyThenEmit, Way::Udp, false);
+}
+
+#[test]
+fn verified_with_signatures_elsewhere() {
+    asks_for_nothing(Policy::VerifyThenEmit, Way::Ring, true);
+}
+
+#[test]
+fn unverified_with_signatures_elsewhere() {
+    asks_for_nothing(Policy::EmitThenVerify, Way::Ring, true);
 }
 
 #[test]

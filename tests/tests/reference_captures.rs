@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use overmind::decode::{DecodeOptions, decode};
-use overmind::leaders::{LeaderSchedule, LeaderSource};
+use overmind::decode::DecodeOptions;
+use overmind::leaders::LeaderSource;
+use overmind_tests::decoded::{self, key, lines, transactions};
 use serde_json::Value;
 use shred_resolve::{Plan, Policy};
-use shred_source::PcapReader;
 
 /// Key of a transaction: slot and signature.
 type Txn = (u64, String);
@@ -54,36 +54,7 @@ fn plan(shred_version: Option<u16>) -> Plan {
 }
 
 fn with_leaders(folder: &std::path::Path, file: &str) -> DecodeOptions {
-    let schedule = LeaderSchedule::load(&folder.join(file)).unwrap();
-    DecodeOptions {
-        plan: plan(None),
-        leaders: LeaderSource::Schedule(schedule),
-        policy: Policy::VerifyThenEmit,
-    }
-}
-
-fn lines(capture: &[u8], options: &DecodeOptions) -> Vec<Value> {
-    let mut out = Vec::new();
-    decode(PcapReader::new(capture).unwrap(), options, &mut out).unwrap();
-    String::from_utf8(out)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-fn transactions(lines: &[Value]) -> Vec<&Value> {
-    lines
-        .iter()
-        .filter(|line| line["signature"].is_string())
-        .collect()
-}
-
-fn key(line: &Value) -> Txn {
-    (
-        line["slot"].as_u64().unwrap(),
-        line["signature"].as_str().unwrap().to_owned(),
-    )
+    decoded::verified(&folder.join(file), plan(None))
 }
 
 /// Transactions in the truth's order, with version, batch and whether they were retracted.

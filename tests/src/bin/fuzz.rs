@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use brain_wire::{Message, Signal, SignalFrame};
 use demo::shredder::{Datagrams, Shredder};
 use ed25519_dalek::SigningKey;
 use shred_resolve::{
-    Arrival, NoLeaders, Plan, Policy, ResolvedTxn, Resolver, Sink, SourceId, Verdict,
+    Arrival, Arrived, Checker, Leader, Leaders, NoLeaders, Plan, Policy, ResolvedTxn, Resolver,
+    Sink, SourceId, Verdict,
 };
 use shred_source::PcapReader;
 use shred_wire::batch::Marker;
@@ -162,6 +164,7 @@ impl Dice {
 
 /// Real bytes to start from.
 struct Corpus {
+    leaders: BTreeMap<u64, [u8; 32]>,
     captures: Vec<Vec<u8>>,
     datagrams: Vec<(u64, Vec<u8>)>,
     transactions: Vec<Vec<u8>>,
@@ -187,11 +190,35 @@ impl Corpus {
             collected.transactions.len() > 500,
             "the corpus has transactions"
         );
+        let leaders = std::fs::read(folder.join("leaders.json")).unwrap();
+        let leaders: BTreeMap<String, String> = serde_json::from_slice(&leaders).unwrap();
+        let leaders = leaders.iter().map(|(slot, leader)| {
+            let mut key = [0; 32];
+            bs58::decode(leader).onto(&mut key).unwrap();
+            (slot.parse().unwrap(), key)
+        });
         Self {
+            leaders: leaders.collect(),
             captures,
             datagrams,
             transactions: collected.transactions,
         }
+    }
+
+    /// A datagram from not far behind `at`, as it was or not, and its stamp.
+    fn draw(&self, at: usize, dice: &mut Dice) -> (u64, Vec<u8>) {
+        let (stamp, datagram) = &self.datagrams[(at + dice.below(96)) % self.datagrams.len()];
+        let mut bytes = datagram.clone();
+        match dice.below(10) {
+            0 => dice.mutate(&mut bytes),
+            1 if bytes.len() > 80 => {
+                let slot = Slot(dice.next() >> dice.below(64));
+                bytes[65..73].copy_from_slice(&slot.0.to_le_bytes());
+            }
+            2 if bytes.len() > 80 => bytes[dice.below(64)] ^= 1,
+            _ => {}
+        }
+        (*stamp, bytes)
     }
 }
 
@@ -425,36 +452,50 @@ fn fuzz_signal(dice: &mut Dice, _corpus: &Corpus) {
     }
 }
 
-/// The resolver as a state machine: any sequence of real, mutated, repeated and foreign datagrams, any policy, too
-/// little memory.
+/// The resolver as a state machine under duress: any sequence of real, mutated, repeated and foreign datagrams, any
+/// policy, leaders known or not or not asked for, bursts, stamps that jump, signatures answered late or never, and too
+/// little memory for it all. What comes out with memory to spare is `ingest-fuzz`'s business, which has a reference.
 fn fuzz_resolver(dice: &mut Dice, corpus: &Corpus) {
-    let mut resolver = Resolver::new(&small_plan());
+    let plan = Plan {
+        checks_max: *dice.pick(&[0, 0, 1, 4]),
+        ..small_plan()
+    };
+    let mut resolver = Resolver::new(&plan);
     let mut sink = Collect::default();
+    let leaders = SomeLeaders::draw(dice, &corpus.leaders);
     let start = dice.below(corpus.datagrams.len());
-    for step in 0..300 {
-        let at = (start + step / 2 + dice.below(96)) % corpus.datagrams.len();
-        let (stamp, datagram) = &corpus.datagrams[at];
-        let mut bytes = datagram.clone();
-        match dice.below(10) {
-            0 => dice.mutate(&mut bytes),
-            1 if bytes.len() > 80 => {
-                let slot = Slot(dice.next() >> dice.below(64));
-                bytes[65..73].copy_from_slice(&slot.0.to_le_bytes());
-            }
-            2 if bytes.len() > 80 => bytes[dice.below(64)] ^= 1,
+    let (mut step, mut ahead) = (0, 0);
+    let mut under_way = Vec::new();
+    while step < 300 {
+        let source = SourceId(dice.below(3) as u8);
+        let policy = *dice.pick(&[Policy::EmitThenVerify, Policy::VerifyThenEmit]);
+        match dice.below(40) {
+            0 => ahead += dice.next() % 5_000_000_000,
+            1 => ahead = dice.next() >> dice.below(64),
             _ => {}
         }
-        let policy = if dice.below(2) == 0 {
-            Policy::EmitThenVerify
-        } else {
-            Policy::VerifyThenEmit
-        };
-        let arrival = Arrival {
-            source: SourceId(dice.below(3) as u8),
-            policy,
-            at: Nanos(*stamp),
-        };
-        let _ = resolver.handle(&bytes, arrival, &NoLeaders, &mut sink);
+        let together: Vec<_> = (step..step + 1 + dice.below(8))
+            .map(|step| {
+                let (stamp, bytes) = corpus.draw(start + step / 2, dice);
+                let at = Nanos(stamp.saturating_add(ahead));
+                (bytes, Arrival { source, policy, at })
+            })
+            .collect();
+        let burst: Vec<_> = together
+            .iter()
+            .map(|(bytes, arrival)| Arrived::new(bytes, *arrival))
+            .collect();
+        for index in 0..burst.len() {
+            let _ = resolver.handle_in(&burst, index, &leaders, &mut sink);
+            under_way.extend(std::iter::from_fn(|| resolver.next_check()));
+            assert!(under_way.len() <= plan.checks_max);
+        }
+        while !under_way.is_empty() && dice.below(3) > 0 {
+            let check = under_way.swap_remove(dice.below(under_way.len()));
+            resolver.checked(Checker::new().check(&check), &mut sink);
+            under_way.extend(std::iter::from_fn(|| resolver.next_check()));
+        }
+        step += burst.len();
     }
     let counters = resolver.counters();
     let refused: u64 = counters.rejected.iter().sum();
@@ -465,4 +506,33 @@ fn fuzz_resolver(dice: &mut Dice, corpus: &Corpus) {
     );
     assert_eq!(counters.transaction, sink.sequence);
     assert_eq!(counters.transaction_revoked, sink.revoked);
+}
+
+/// Nobody to ask, or some who can be named.
+enum SomeLeaders {
+    Nobody,
+    These(BTreeMap<u64, [u8; 32]>),
+}
+
+impl SomeLeaders {
+    fn draw(dice: &mut Dice, all: &BTreeMap<u64, [u8; 32]>) -> Self {
+        match dice.below(3) {
+            0 => Self::Nobody,
+            known => {
+                let some = all.iter().filter(|_| known == 1 || dice.below(4) > 0);
+                Self::These(some.map(|(slot, leader)| (*slot, *leader)).collect())
+            }
+        }
+    }
+}
+
+impl Leaders for SomeLeaders {
+    fn leader(&self, slot: Slot) -> Leader {
+        match self {
+            Self::Nobody => NoLeaders.leader(slot),
+            Self::These(leaders) => leaders
+                .get(&slot.0)
+                .map_or(Leader::Unnamed, |leader| Leader::Identity(*leader)),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Runs the split, spinning pipeline over generated traffic and prints, as one line of JSON, what it did and what it
 //! should not have done: heap calls, minor page faults, system calls.
 //!
-//! `hot_path [--datagrams N] [--seed N] [--unverified] [--udp]`. Ends with 1 when a count that must be zero is not, or one
+//! `hot_path [--datagrams N] [--seed N] [--unverified] [--udp] [--verify-thread]`. Ends with 1 when a count that must be zero is not, or one
 //! that must not be zero is.
 
 #![allow(clippy::print_stdout)]
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         seed: 1,
         policy: Policy::VerifyThenEmit,
         way: Way::Ring,
+        verify_thread: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         match flag.as_str() {
             "--unverified" => wanted.policy = Policy::EmitThenVerify,
             "--udp" => wanted.way = Way::Udp,
+            "--verify-thread" => wanted.verify_thread = true,
             "--datagrams" => match number() {
                 Some(datagrams) => wanted.datagrams = datagrams,
                 None => return usage(),
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: hot_path [--datagrams N] [--seed N] [--unverified] [--udp]");
+    eprintln!(
+        "usage: hot_path [--datagrams N] [--seed N] [--unverified] [--udp] [--verify-thread]"
+    );
     ExitCode::from(2)
 }
