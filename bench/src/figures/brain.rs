@@ -137,6 +137,8 @@ impl Brain {
             &families,
             100_000_000,
         ));
+        // Slots go by in milliseconds here: by the time a signal arrives, its slot is long past.
+        config.slot_lag_max = 1 << 20;
         let (heard, signals) = RingBuffer::new(256);
         let shared = Arc::new(BridgeShared::default());
         let bridge =
