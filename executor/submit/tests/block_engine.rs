@@ -309,7 +309,8 @@ fn a_spinning_lane_does_the_same() {
 
 #[test]
 fn an_endpoint_that_is_not_taken_is_an_error_at_the_start() {
-    for endpoint in ["", "http://10.0.0.1:1", "https://ny.example", "nonsense"] {
+    // Whether https is taken depends on how the client was built; its own tests tell.
+    for endpoint in ["", "http://10.0.0.1:1", "nonsense"] {
         let started =
             BlockEngineLane::start(LaneId(0), BlockEngineConfig::new(endpoint), clock(), || {});
         assert_eq!(
