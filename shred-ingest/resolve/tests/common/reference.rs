@@ -248,10 +248,15 @@ impl Reference {
         }
         let (mut chain, mut version) = (vec![last], last);
         for before in (0..set).rev() {
-            version = self
+            let before = self
                 .versions(slot, before)
                 .iter()
                 .find(|before| before.root == version.chained_root)?;
+            // What a change of parent makes void need not be known.
+            if self.changes_parent(version, before) {
+                break;
+            }
+            version = before;
             chain.push(version);
         }
         let mut batch = Vec::new();
@@ -289,6 +294,21 @@ impl Reference {
             ticks: sum.ticks,
             blockhash,
         })
+    }
+
+    /// Whether `version` begins a batch, after `before`, that moves the block onto another parent.
+    fn changes_parent(&self, version: &Version, before: &Version) -> bool {
+        let begins = self
+            .data(before)
+            .get(&31)
+            .is_some_and(|data| data.flags & 0x40 != 0);
+        let data = self.data(version);
+        let bytes: Vec<u8> = data
+            .values()
+            .flat_map(|data| data.payload)
+            .copied()
+            .collect();
+        begins && data.len() == 32 && read(&bytes).new_parent.is_some()
     }
 
     fn parent_offset(&self, version: &Version) -> u16 {
