@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A sentence when the bridge does not start, or when with it no signal was armed or fired.
 pub fn measure(context: &Context) -> Result<Findings, String> {
     let mut stream = Stream::new(SEED, LAUNCHES_PER_10K_SLOTS);
-    let leaders = stream.leaders(2_000);
+    let (leaders, first_slot) = (stream.leaders(2_000), stream.slot());
     let mut datagrams = Datagrams::new();
     stream.fill(context.size(160_000, 24_000), &mut datagrams);
     let [mut with, mut without] = [Entrant::default(), Entrant::default()];
@@ -54,7 +54,7 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
     for turn in 0..turns {
         // Each goes first as often as the other.
         for is_heard in [turn % 2 == 0, turn % 2 != 0] {
-            let mut brain = is_heard.then(Brain::start).transpose()?;
+            let mut brain = is_heard.then(|| Brain::start(first_slot)).transpose()?;
             let core = run(context, &datagrams, &leaders, brain.as_mut());
             if let Some(brain) = brain {
                 brain.stop()?;
@@ -120,7 +120,7 @@ struct Brain {
 
 impl Brain {
     /// Returns once the first signal is in the ring.
-    fn start() -> Result<Self, String> {
+    fn start(first_slot: u64) -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("overmind-bench-{}", std::process::id()));
         let said = |error: &dyn std::fmt::Display| format!("brain: {}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(|error| said(&error))?;
@@ -141,6 +141,7 @@ impl Brain {
         config.slot_lag_max = 1 << 20;
         let (heard, signals) = RingBuffer::new(256);
         let shared = Arc::new(BridgeShared::default());
+        shared.current_slot.store(first_slot, Relaxed);
         let bridge =
             Bridge::spawn(config, heard, Arc::clone(&shared)).map_err(|error| said(&error))?;
         let is_over = Arc::new(AtomicBool::new(false));
