@@ -345,7 +345,7 @@ impl Arbiter {
     /// Takes note of a datagram from `source`, stamped `at`, of which the resolver said `outcome`.
     ///
     /// Cost: a refused one moves two counters; a shred reads its header and touches one cell of the table, one or two
-    /// counters and a bucket, some 15 ns when these are cached. The first of a slot also looks up its leader and
+    /// counters and a bucket. The first of a slot also looks up its leader and
     /// settles the slot whose place it takes.
     #[inline]
     pub fn note(

@@ -15,6 +15,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const SLOTS: [u64; 2] = [100, 101];
 
+/// A leader of its own for each slot.
+fn leaders() -> Schedule {
+    Schedule(
+        SLOTS
+            .iter()
+            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
+            .collect(),
+    )
+}
+
 /// What the network does to datagrams, in percent.
 #[derive(Clone, Copy, Debug)]
 struct Network {
@@ -220,12 +230,7 @@ fn equals_the_reference(
     sources: Sources,
 ) -> Result<(), TestCaseError> {
     let mut dice = Dice(seed);
-    let leaders = Schedule(
-        SLOTS
-            .iter()
-            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
-            .collect(),
-    );
+    let leaders = leaders();
     let mut reference = Reference::new(leaders.clone());
     let mut bench = Bench::new(&plan(128), leaders);
     // Known so far, by slot.
@@ -273,12 +278,7 @@ fn late_answers_make_no_difference(
     sources: Sources,
 ) -> Result<(), TestCaseError> {
     let mut dice = Dice(seed);
-    let leaders = Schedule(
-        SLOTS
-            .iter()
-            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
-            .collect(),
-    );
+    let leaders = leaders();
     let mut reference = Reference::new(leaders.clone());
     let plan = Plan {
         checks_max: 32,
@@ -402,12 +402,7 @@ fn bursts_make_no_difference(
     sources: Sources,
 ) -> Result<(), TestCaseError> {
     let mut dice = Dice(seed);
-    let leaders = Schedule(
-        SLOTS
-            .iter()
-            .map(|slot| (*slot, key(*slot as u8).verifying_key().to_bytes()))
-            .collect(),
-    );
+    let leaders = leaders();
     let datagrams = arrivals(network, &mut dice, 0);
     let arrival = |at: usize| Arrival {
         source: SourceId(0),
