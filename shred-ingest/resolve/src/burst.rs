@@ -49,6 +49,17 @@ impl<'a> Arrived<'a> {
         self.arrival
     }
 
+    /// Asks the processor to bring its bytes near. The kernel wrote them on another core, or the card did.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        for line in self.bytes.chunks(64) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
+    }
+
     #[inline]
     pub(crate) fn view(&self, limits: &ShredLimits) -> Result<ShredView<'a>, ShredReject> {
         match self.view.get() {
@@ -73,6 +84,12 @@ pub(crate) struct Shred<'b, 'a> {
 impl<'b, 'a> Shred<'b, 'a> {
     pub(crate) const fn new(view: ShredView<'a>, burst: &'b [Arrived<'a>], index: usize) -> Self {
         Self { view, burst, index }
+    }
+
+    /// Where and when it arrived.
+    #[inline]
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.burst[self.index].arrival
     }
 
     /// Its leaf's hash, if it has been worked out.

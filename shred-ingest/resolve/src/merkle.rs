@@ -136,7 +136,12 @@ impl NodeCache {
                 break false;
             }
             if let Some(known) = self.get(LEVEL_AT[levels] + index) {
-                break *known == node && self.goes_on_as_known(shred, levels, index);
+                if *known != node {
+                    break false;
+                }
+                if let Some(agrees) = self.goes_on_as_known(shred, levels, index) {
+                    break agrees;
+                }
             }
             path[levels] = node;
             let joined = join_at(index, &node, shred.sibling(levels));
@@ -169,13 +174,39 @@ impl NodeCache {
     /// Whether the proof of `shred`, from `level` up, is the one that is known. The leaf needs no more proof by
     /// then, but nobody else would take a shred that is damaged above, and feeds must not differ in what counts.
     ///
-    /// Where a node is known, so are all siblings from it up.
-    fn goes_on_as_known(&self, shred: &ShredView<'_>, level: usize, mut index: usize) -> bool {
-        (level..PROOF_LEN).all(|level| {
-            let sibling = self.get(LEVEL_AT[level] + (index ^ 1));
+    /// Where a node is known, so are all siblings from it up, unless it is only believed: then `None`.
+    fn goes_on_as_known(
+        &self,
+        shred: &ShredView<'_>,
+        level: usize,
+        mut index: usize,
+    ) -> Option<bool> {
+        for (level, first) in LEVEL_AT.iter().enumerate().skip(level) {
+            let sibling = self.get(first + (index ^ 1))?;
+            if sibling != shred.sibling(level) {
+                return Some(false);
+            }
             index /= 2;
-            sibling == Some(shred.sibling(level))
-        })
+        }
+        Some(true)
+    }
+
+    /// Takes over the proof of `shred` unseen. Its own leaf stays unknown, and what it says of nodes that are known
+    /// already does not count.
+    #[inline]
+    pub(crate) fn believe(&mut self, shred: &ShredView<'_>) {
+        let index = shred.leaf_index();
+        for (level, first) in LEVEL_AT.iter().enumerate() {
+            let at = first + (index >> level ^ 1);
+            if self.get(at).is_none() {
+                self.put(at, shred.sibling(level));
+            }
+        }
+    }
+
+    /// The data shreds whose leaves are known, a bit each.
+    pub(crate) const fn known_data(&self) -> u32 {
+        self.known as u32
     }
 
     /// Whether the data shreds in `recovered` (bit i: data shred i), whose leaves hash to `hashed`, belong to the tree. All

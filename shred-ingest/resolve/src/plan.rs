@@ -9,8 +9,13 @@ pub enum Policy {
     /// Merkle path and leader signature first. Nothing unauthenticated is ever seen.
     #[default]
     VerifyThenEmit,
-    /// The transaction first, marked unverified; then a verdict on it. For sources the operator trusts.
+    /// The transaction first, marked unverified; then a verdict on it. Junk costs a revocation.
     EmitThenVerify,
+    /// Nothing is checked but the form: whoever sends there has checked root and signature, and nobody else can send.
+    /// For an own relay's shreds, over a connection with a pinned identity or a private wire. One hash a set is left,
+    /// to know its root by; what is recovered is held against the proofs that came along. Junk from such a source is
+    /// believed.
+    Trusted,
 }
 
 /// What a [`Resolver`](crate::Resolver) is built from. Everything is allocated and touched at construction.

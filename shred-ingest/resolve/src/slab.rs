@@ -165,8 +165,7 @@ impl Slab {
         let Self {
             area, heads, nodes, ..
         } = self;
-        let places = || (0..SET_SHREDS).filter(|place| missing >> place & 1 == 1);
-        let in_order = places().all(|place| {
+        let in_order = bits(missing).all(|place| {
             DataHead::new(&heads[place])
                 .check_recovered(identity, place)
                 .is_ok()
@@ -174,6 +173,9 @@ impl Slab {
         if !in_order {
             return false;
         }
+        // Of a trusted source's shreds not even the leaves are known.
+        let unknown = missing | !nodes.known_data();
+        let places = || bits(unknown);
         // Side by side, as they are hashed; then each at its place.
         let mut jobs = [LeafJob::Received(&[]); SET_SHREDS];
         for (job, place) in jobs.iter_mut().zip(places()) {
@@ -183,14 +185,14 @@ impl Slab {
                 chained_root,
             };
         }
-        let count = missing.count_ones() as usize;
+        let count = unknown.count_ones() as usize;
         let mut hashed = [[0; NODE_LEN]; SET_SHREDS];
         leaf_hashes(hashing, &jobs[..count], &mut hashed[..count]);
         let mut leaves = [[0; NODE_LEN]; SET_SHREDS];
         for (place, leaf) in places().zip(hashed) {
             leaves[place] = leaf;
         }
-        nodes.admit_recovered(missing, &leaves, hashing)
+        nodes.admit_recovered(unknown, &leaves, hashing)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Version {
     pub(crate) data: u32,
     /// Code shreds at hand.
     pub(crate) code: u32,
-    /// The leader's signature over the root was checked.
+    /// The leader's signature over the root was checked, or a trusted source vouched for it.
     pub(crate) verified: bool,
     /// It is being checked elsewhere.
     pub(crate) awaited: Option<Awaited>,

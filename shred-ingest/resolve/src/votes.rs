@@ -16,6 +16,7 @@ use crate::sink::ResolvedTxn;
 use shred_wire::short_u16::{self, Decoded};
 use shred_wire::txn::TxnView;
 use shred_wire::{Nanos, Slot};
+use std::hash::{DefaultHasher, Hasher as _};
 
 /// `Vote111111111111111111111111111111111111111`.
 pub const VOTE_PROGRAM: [u8; 32] = [
@@ -256,6 +257,8 @@ pub struct StakeTable {
     stakes: Box<[Stake]>,
     total: u64,
     epoch: u64,
+    /// Of all of it: tells tables apart.
+    fingerprint: u64,
 }
 
 impl StakeTable {
@@ -287,10 +290,17 @@ impl StakeTable {
             .iter()
             .try_fold(0u64, |sum, stake| sum.checked_add(stake.lamports))
             .ok_or(StakeReject::Overflow)?;
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(epoch);
+        for stake in &stakes {
+            hasher.write(&stake.voter);
+            hasher.write_u64(stake.lamports);
+        }
         Ok(Self {
             stakes: stakes.into(),
             total,
             epoch,
+            fingerprint: hasher.finish(),
         })
     }
 
@@ -411,8 +421,8 @@ struct SlotTally {
 /// Counts votes. 180 kB, taken at construction.
 pub struct Votes {
     ring: Box<[SlotTally]>,
-    /// Epoch and total of the table that was counted by.
-    by: (u64, u64),
+    /// Fingerprint of the table that was counted by.
+    by: u64,
     newest: Option<Slot>,
     counters: VoteCounters,
 }
@@ -439,7 +449,7 @@ impl Votes {
         };
         Self {
             ring: std::iter::repeat_with(vacant).take(SLOTS).collect(),
-            by: (0, 0),
+            by: 0,
             newest: None,
             counters: VoteCounters::default(),
         }
@@ -507,8 +517,8 @@ impl Votes {
             self.counters.vote_out_of_range += 1;
             return;
         }
-        if self.by != (stakes.epoch, stakes.total) {
-            self.by = (stakes.epoch, stakes.total);
+        if self.by != stakes.fingerprint {
+            self.by = stakes.fingerprint;
             for tally in &mut self.ring {
                 tally.used = false;
             }

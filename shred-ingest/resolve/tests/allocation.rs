@@ -114,11 +114,15 @@ fn allocates_nothing(plan: &Plan, policy: Policy) {
     assert!(told.0 > 1000, "{} transactions", told.0);
 }
 
-/// Goal: not one call to the allocator, with memory enough and with far too little, under both policies.
+/// Goal: not one call to the allocator, with memory enough and with far too little, under every policy.
 #[test]
 fn handle_neither_allocates_nor_frees() {
     assert_ne!(CALLS.get(), 0, "the allocator counts");
-    for policy in [Policy::VerifyThenEmit, Policy::EmitThenVerify] {
+    for policy in [
+        Policy::VerifyThenEmit,
+        Policy::EmitThenVerify,
+        Policy::Trusted,
+    ] {
         allocates_nothing(&plan(256), policy);
         allocates_nothing(&plan(7), policy);
         let elsewhere = |plan| Plan {

@@ -4,10 +4,9 @@
 mod common;
 
 use common::reference::{Reference, Whole};
-use common::shredder::{
-    Block, DATA_COMPLETE, LAST_IN_SLOT, Set, SetHead, Shape, VERSION, key, sign_again,
-};
-use common::{Bench, Dice, Line, Schedule, payload, plan};
+use common::shredder::{Block, key};
+use common::traffic::{Numbers, blocks, stranger};
+use common::{Bench, Dice, Line, Schedule, plan};
 use proptest::prelude::*;
 use shred_resolve::{Arrival, Arrived, Checker, Plan, Policy, Reject, SourceId};
 use shred_wire::Nanos;
@@ -47,134 +46,6 @@ fn network() -> impl Strategy<Value = Network> {
             reach,
         },
     )
-}
-
-/// Numbers transactions, so that no two have the same signature.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 += 1;
-        self.0
-    }
-
-    fn txns(&mut self, dice: &mut Dice) -> Vec<Vec<u8>> {
-        (0..dice.below(12))
-            .map(|_| match dice.below(8) {
-                0 => payload::v1_of_len(self.next(), 3000 + dice.below(1097)),
-                1 => payload::v1(self.next(), dice.below(300)),
-                2 | 3 => payload::v0(self.next(), dice.below(900)),
-                _ => payload::legacy(self.next(), dice.below(300)),
-            })
-            .collect()
-    }
-
-    fn entries(&mut self, dice: &mut Dice) -> Vec<Vec<u8>> {
-        (0..1 + dice.below(6))
-            .map(|_| payload::entry(dice.roll() as u8, &self.txns(dice)))
-            .collect()
-    }
-
-    fn batch(&mut self, dice: &mut Dice) -> Vec<u8> {
-        let entries = self.entries(dice);
-        let mut batch = payload::batch(&entries);
-        match dice.below(16) {
-            0 => batch.extend((0..dice.below(40_000)).map(|at| at as u8)),
-            1 => batch.truncate(dice.below(batch.len()) + 1),
-            2 => batch = payload::update_parent(dice.below(100) as u64),
-            3 => batch = payload::footer(),
-            4 => batch[..8].copy_from_slice(&u64::MAX.to_le_bytes()),
-            5 => {
-                let at = dice.below(batch.len());
-                batch[at] ^= 0xff;
-            }
-            _ => {}
-        }
-        batch
-    }
-}
-
-fn shape(dice: &mut Dice) -> Shape {
-    match dice.below(4) {
-        0 => Shape::Resigned,
-        1 => Shape::Ragged(Dice(dice.roll())),
-        _ => Shape::Full,
-    }
-}
-
-/// The versions of a block: one, or two that part somewhere.
-fn blocks(slot: u64, numbers: &mut Numbers, dice: &mut Dice) -> Vec<Block> {
-    let mut block = Block::new(&key(slot as u8), slot);
-    for _ in 0..dice.below(3) {
-        block.push(&numbers.batch(dice), shape(dice), DATA_COMPLETE);
-    }
-    let mut blocks = vec![block];
-    let mut stem = Vec::new();
-    if dice.percent(30) {
-        blocks.push(blocks[0].clone());
-        if dice.percent(50) {
-            // They part within a batch: as much as this fills a set that both have.
-            stem = (0..150)
-                .map(|_| payload::legacy(numbers.next(), 100))
-                .collect();
-        }
-    }
-    for block in &mut blocks {
-        let own = numbers.txns(dice);
-        let batch = if stem.is_empty() {
-            payload::one_entry(&own)
-        } else {
-            // Both announce as many transactions, or they would part at their first byte.
-            let own = (0..20).map(|_| payload::legacy(numbers.next(), dice.below(200)));
-            payload::one_entry(&stem.iter().cloned().chain(own).collect::<Vec<_>>())
-        };
-        block.push(&batch, Shape::Full, DATA_COMPLETE);
-        let last = match dice.below(6) {
-            0 => vec![0; 8],
-            1 => vec![9],
-            2 => payload::ticks(2, 77),
-            _ => numbers.batch(dice),
-        };
-        let shape = if dice.percent(70) {
-            Shape::Resigned
-        } else {
-            Shape::Full
-        };
-        block.push(&last, shape, LAST_IN_SLOT);
-    }
-    blocks
-}
-
-/// A set beside `of` that is not what it says.
-fn stranger(of: &Set, numbers: &mut Numbers, dice: &mut Dice) -> Set {
-    let leader = key(of.head.slot as u8);
-    let mut piece = vec![Vec::new(); 32];
-    piece[0] = payload::one_entry(&[payload::legacy(numbers.next(), 20)]);
-    let head = SetHead {
-        flags: DATA_COMPLETE,
-        resigned: false,
-        ..of.head
-    };
-    match dice.below(4) {
-        0 => Set::new(
-            SetHead {
-                version: VERSION + 1,
-                ..head
-            },
-            &piece,
-        )
-        .seal(&leader),
-        1 => Set::new(head, &piece).seal(&key(99)),
-        2 => of.clone().with_signature(&sign_again(&leader, &of.root)),
-        _ => Set::new(
-            SetHead {
-                slot: 1 << 40,
-                ..head
-            },
-            &piece,
-        )
-        .seal(&leader),
-    }
 }
 
 /// All datagrams in the order in which they arrive.
@@ -222,6 +93,19 @@ enum Sources {
     Verified,
     Early,
     Mixed,
+    /// What is authentic comes by a trusted source, or by one that is not; what is not comes by the others.
+    Trusted,
+}
+
+impl Sources {
+    fn policy(self, dice: &mut Dice, is_authentic: bool) -> Policy {
+        match self {
+            Self::Early => Policy::EmitThenVerify,
+            Self::Trusted if is_authentic && dice.percent(60) => Policy::Trusted,
+            Self::Mixed | Self::Trusted if dice.percent(50) => Policy::EmitThenVerify,
+            _ => Policy::VerifyThenEmit,
+        }
+    }
 }
 
 fn equals_the_reference(
@@ -236,12 +120,8 @@ fn equals_the_reference(
     // Known so far, by slot.
     let mut known: BTreeMap<u64, BTreeSet<Line>> = BTreeMap::new();
     for (at, datagram) in arrivals(network, &mut dice, 0).iter().enumerate() {
-        bench.policy = match sources {
-            Sources::Verified => Policy::VerifyThenEmit,
-            Sources::Early => Policy::EmitThenVerify,
-            Sources::Mixed if dice.percent(50) => Policy::EmitThenVerify,
-            Sources::Mixed => Policy::VerifyThenEmit,
-        };
+        let is_authentic = reference.authenticate(datagram).is_some();
+        bench.policy = sources.policy(&mut dice, is_authentic);
         let _ = bench.give(datagram);
         let mut runs = Vec::new();
         if let Some((slot, root)) = reference.accept(datagram) {
@@ -293,11 +173,8 @@ fn late_answers_make_no_difference(
     // root vouches for its bytes. The reference is stricter, so signatures are left alone here.
     let datagrams = arrivals(network, &mut dice, 64);
     for (at, datagram) in datagrams.iter().enumerate() {
-        bench.policy = match sources {
-            Sources::Early => Policy::EmitThenVerify,
-            Sources::Mixed if dice.percent(50) => Policy::EmitThenVerify,
-            _ => Policy::VerifyThenEmit,
-        };
+        let is_authentic = reference.authenticate(datagram).is_some();
+        bench.policy = sources.policy(&mut dice, is_authentic);
         let outcome = bench.give(datagram);
         under_way.extend(std::iter::from_fn(|| bench.resolver.next_check()));
         // A refusal for want of checks is as if the datagram had been lost.
@@ -347,15 +224,7 @@ fn late_answers_make_no_difference(
 }
 
 fn blocks_told(bench: &Bench<Schedule>) -> BTreeSet<Whole> {
-    let whole = |block: &shred_resolve::BlockEnd| Whole {
-        slot: block.slot.0,
-        last_root: block.last_root,
-        parent_slot: block.parent_slot.0,
-        transactions: block.transactions,
-        ticks: block.ticks,
-        blockhash: block.blockhash,
-    };
-    bench.notes.blocks.iter().map(whole).collect()
+    bench.notes.blocks.iter().map(Whole::from).collect()
 }
 
 fn check_lines(
@@ -474,6 +343,16 @@ proptest! {
     #[test]
     fn late_answers_mixed(seed: u64, network in network()) {
         late_answers_make_no_difference(seed, network, Sources::Mixed)?;
+    }
+
+    #[test]
+    fn late_answers_trusted(seed: u64, network in network()) {
+        late_answers_make_no_difference(seed, network, Sources::Trusted)?;
+    }
+
+    #[test]
+    fn what_a_trusted_source_brings_equals_the_reference(seed: u64, network in network()) {
+        equals_the_reference(seed, network, Sources::Trusted)?;
     }
 
     #[test]

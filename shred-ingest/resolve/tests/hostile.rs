@@ -8,7 +8,7 @@ use common::shredder::{
     key, sign_again,
 };
 use common::{Bench, Dice, Schedule, payload, plan};
-use shred_resolve::{Counters, NoLeaders, Plan, Reject, RetractReason};
+use shred_resolve::{Counters, NoLeaders, Plan, Policy, Reject, RetractReason};
 use shred_wire::shred::{ShredLimits, ShredReject};
 use shred_wire::{FecSetIndex, Nanos, Slot};
 
@@ -413,8 +413,13 @@ fn code_shreds_that_do_not_match_are_flagged_and_not_mixed() {
         code[500] ^= 1;
     }
     let set = set.seal(&key(1));
-    for early in [false, true] {
-        let mut bench = if early { bench().early() } else { bench() };
+    for policy in [
+        Policy::VerifyThenEmit,
+        Policy::EmitThenVerify,
+        Policy::Trusted,
+    ] {
+        let mut bench = bench();
+        bench.policy = policy;
         bench.give_all(&set.shreds[1..20]);
         bench.give_all(&set.shreds[32..50]);
         assert_eq!(bench.notes.mismatches, [(Slot(SLOT), FecSetIndex(0))]);

@@ -1,7 +1,6 @@
 //! What a relay passes on: each authentic shred once.
 #![allow(clippy::unwrap_used)]
 
-#[allow(unused_imports)]
 mod common;
 
 use common::Schedule;

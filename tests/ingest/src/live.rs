@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shred_resolve::{Arrival, BlockEnd, Plan, Policy, Resolver, SourceId};
+use shred_resolve::{Arrival, Plan, Policy, Resolver, SourceId};
 use shred_source::{CoreFrames, RX_BURST};
 
 use crate::common::reference::{Reference, Whole};
@@ -144,7 +144,7 @@ impl Live {
                 if !whole
                     .entry(block.slot.0)
                     .or_default()
-                    .insert(whole_of(block))
+                    .insert(Whole::from(block))
                 {
                     return differs("a block twice");
                 }
@@ -203,19 +203,6 @@ impl Live {
             Some(line) => Err(format!("marked as void, and is not: slot {}", line.slot)),
             None => Ok(()),
         }
-    }
-}
-
-/// What the reference says of a whole block too.
-#[must_use]
-pub fn whole_of(block: &BlockEnd) -> Whole {
-    Whole {
-        slot: block.slot.0,
-        last_root: block.last_root,
-        parent_slot: block.parent_slot.0,
-        transactions: block.transactions,
-        ticks: block.ticks,
-        blockhash: block.blockhash,
     }
 }
 

@@ -274,7 +274,8 @@ impl Resolver {
         leader: Leader,
         arrival: Arrival,
     ) -> Result<bool, Reject> {
-        if self.deferral.checks_max == 0 || !matches!(leader, Leader::Identity(_)) {
+        let is_checked = arrival.policy != Policy::Trusted && matches!(leader, Leader::Identity(_));
+        if self.deferral.checks_max == 0 || !is_checked {
             return Ok(false);
         }
         let set = shred.fec_set_index().0 as usize / SET_SHREDS;
@@ -341,10 +342,29 @@ impl Resolver {
             return Err(Reject::BadMerkleProof);
         }
         self.store(id, shred);
-        if let Some(awaited) = &mut self.versions[id as usize].awaited {
+        if arrival.policy == Policy::Trusted {
+            self.vouch(id, arrival, sink);
+        } else if let Some(awaited) = &mut self.versions[id as usize].awaited {
             awaited.last = arrival;
         }
         Ok(())
+    }
+
+    /// A trusted source has sent a shred of version `id`, which awaits its check: there is nothing to wait for.
+    fn vouch(&mut self, id: u32, arrival: Arrival, sink: &mut impl Sink) {
+        let Some(awaited) = self.versions[id as usize].awaited.take() else {
+            return;
+        };
+        if self.is_fully_versioned(id) {
+            self.counters.set_discarded += 1;
+            self.discard(id);
+            return;
+        }
+        let version = &mut self.versions[id as usize];
+        version.verified = true;
+        version.other_signature = None;
+        let last = arrival;
+        self.take_awaited(id, &Awaited { last, ..awaited }, sink);
     }
 
     /// Remembers what was told since `from` of version `id`, whose proofs are right and whose check is awaited.

@@ -90,7 +90,7 @@ impl Resolver {
                 self.admit(id, shred);
                 return Ok(());
             }
-            Ok(()) => self.authenticate(&root, shred.signature(), leader, arrival.source),
+            Ok(()) => self.authenticate(&root, shred.signature(), leader, arrival),
         };
         self.tell_verdict(from, outcome.is_ok(), sink);
         match outcome {

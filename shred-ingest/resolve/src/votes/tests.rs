@@ -377,6 +377,11 @@ fn another_table_starts_again() {
     count.vote(2, 50, 1, &after);
     assert_eq!(count.hints.len(), 2);
     assert_eq!(count.hints[1].stake, 110);
+    // Even if it has the same sum.
+    let moved = stakes(&[100, 10, 100]);
+    count.vote(1, 50, 1, &moved);
+    assert_eq!(count.hints.len(), 3);
+    assert_eq!(count.hints[2].stake, 100);
 }
 
 #[test]

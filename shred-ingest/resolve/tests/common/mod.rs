@@ -1,9 +1,10 @@
-//! What the tests share: a shredder, a dice, a sink that writes down, and the reference.
+//! What the tests share: a shredder, traffic, a dice, a sink that writes down, and the reference.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 pub mod payload;
 pub mod reference;
 pub mod shredder;
+pub mod traffic;
 
 use shred_resolve::{
     Arrival, BlockEnd, Equivocation, Leader, Leaders, Plan, Policy, Reject, ResolvedTxn, Resolver,

@@ -2,7 +2,7 @@
 
 use super::{Line, Schedule, shredder};
 use ed25519_dalek::{Signature, VerifyingKey};
-use shred_resolve::{Leader, Leaders, Root};
+use shred_resolve::{BlockEnd, Leader, Leaders, Root};
 use shred_wire::Slot;
 use shred_wire::batch::{Marker, MarkerStep};
 use shred_wire::shred::{ShredKind, ShredLimits, ShredView};
@@ -42,6 +42,19 @@ pub struct Whole {
     pub blockhash: [u8; 32],
 }
 
+impl From<&BlockEnd> for Whole {
+    fn from(block: &BlockEnd) -> Self {
+        Self {
+            slot: block.slot.0,
+            last_root: block.last_root,
+            parent_slot: block.parent_slot.0,
+            transactions: block.transactions,
+            ticks: block.ticks,
+            blockhash: block.blockhash,
+        }
+    }
+}
+
 /// What a batch, or the beginning of one, holds.
 #[derive(Default)]
 struct Contents {
@@ -66,8 +79,8 @@ impl Reference {
         }
     }
 
-    /// Takes a datagram; the slot in which it may have made something known, and its set's root.
-    pub fn accept(&mut self, datagram: &[u8]) -> Option<(u64, Root)> {
+    /// What a datagram is, and its set's root, if its leader signed that.
+    pub fn authenticate<'a>(&mut self, datagram: &'a [u8]) -> Option<(ShredView<'a>, Root)> {
         let view = ShredView::parse(datagram, &ShredLimits::default()).ok()?;
         if view.version() != shredder::VERSION {
             return None;
@@ -102,9 +115,13 @@ impl Reference {
                 key.verify_strict(&root, &Signature::from_bytes(&signature))
                     .is_ok()
             });
-        if !signed {
-            return None;
-        }
+        signed.then_some((view, root))
+    }
+
+    /// Takes a datagram; the slot in which it may have made something known, and its set's root.
+    pub fn accept(&mut self, datagram: &[u8]) -> Option<(u64, Root)> {
+        let (view, root) = self.authenticate(datagram)?;
+        let (slot, resigned) = (view.slot().0, view.variant().resigned);
         let versions = self
             .sets
             .entry((slot, view.fec_set_index().0 / 32))
