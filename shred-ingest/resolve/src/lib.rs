@@ -48,7 +48,7 @@ pub use schedule::{
     EPOCHS_MAX, EpochLeaders, Epochs, PLAUSIBLE_AHEAD, Plausible, SLOTS_PER_EPOCH_MIN, SPAN_MAX,
     Schedule, ScheduleReject, SlotLeaders,
 };
-pub use sha256::hash_kernel;
+pub use sha256::{hash_kernel, hash_leaves};
 pub use shred_wire::SourceId;
 pub use sieve::{Sieve, SieveCounters, SievePlan};
 pub use sink::{

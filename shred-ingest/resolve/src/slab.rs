@@ -1,6 +1,6 @@
 //! The bytes of FEC sets, in slabs that are allocated once and reused.
 
-use crate::field::{Coded, Kernel, Rows, bits};
+use crate::field::{Coded, GROUP, Kernel, Row, Rows, bits};
 use crate::merkle::{NodeCache, Root};
 use crate::sha256::{HashKernel, LeafJob, leaf_hashes};
 use shred_wire::shred::{
@@ -94,6 +94,41 @@ impl Slab {
 
     /// Brings back the up to `MAX` data shreds missing from `data` by as many code shreds.
     fn recover_from<const MAX: usize>(&mut self, data: u32, code: u32, capacity: usize) {
+        let rows = Rows::<MAX>::new(data, code);
+        self.recover_rows::<MAX>(data, code, capacity, !data, rows.as_slice());
+    }
+
+    /// The next shreds of a recovery, in index order, as many as are worked on together; which ones. 0 when there
+    /// are no more.
+    pub(crate) fn recover_next(&mut self, recovery: &mut Recovery) -> u32 {
+        let Recovery {
+            data,
+            code,
+            capacity,
+            rows,
+            left,
+        } = recovery;
+        let brought: u32 = bits(*left)
+            .take(GROUP)
+            .fold(0, |set, place| set | 1 << place);
+        let first = (data.count_zeros() - left.count_ones()) as usize;
+        let rows = &rows.as_slice()[first..first + brought.count_ones() as usize];
+        *left &= !brought;
+        if brought != 0 {
+            self.recover_rows::<GROUP>(*data, *code, *capacity, brought, rows);
+        }
+        brought
+    }
+
+    /// Brings back the data shreds in `wanted`, at most `MAX`, whose rows are `rows`.
+    fn recover_rows<const MAX: usize>(
+        &mut self,
+        data: u32,
+        code: u32,
+        capacity: usize,
+        wanted: u32,
+        rows: &[Row],
+    ) {
         let Self {
             area,
             heads,
@@ -127,13 +162,35 @@ impl Slab {
             .zip(shreds)
             .for_each(|(known, shred)| *known = shred);
         let mut lost = [data_shred(0); MAX];
-        let shreds = bits(!data).map(data_shred);
+        let shreds = bits(wanted).map(data_shred);
         lost.iter_mut()
             .zip(shreds)
             .for_each(|(lost, shred)| *lost = shred);
-        let rows = Rows::<MAX>::new(data, code);
-        let rows = rows.as_slice();
         kernel.recover(&known, &lost[..rows.len()], rows);
+    }
+}
+
+/// A recovery of which some is done: what is back can be read while the rest is not.
+pub(crate) struct Recovery {
+    data: u32,
+    code: u32,
+    capacity: usize,
+    rows: Rows<SET_SHREDS>,
+    /// Data shreds that are still missing.
+    left: u32,
+}
+
+impl Recovery {
+    /// Of the data shreds missing from `data`. `None` as for [`Slab::recover`].
+    pub(crate) fn new(data: u32, code: u32, capacity: usize) -> Option<Self> {
+        let code = lowest(code, data.count_zeros())?;
+        Some(Self {
+            data,
+            code,
+            capacity,
+            rows: Rows::new(data, code),
+            left: !data,
+        })
     }
 }
 
@@ -238,6 +295,21 @@ mod tests {
     fn recovers(shards: &[Vec<u8>], data: u32, code: u32, capacity: usize) {
         let mut slab = slab_with(shards, data, code, capacity);
         assert!(slab.recover(data, code, capacity));
+        holds(&slab, shards, capacity);
+        let mut slab = slab_with(shards, data, code, capacity);
+        let mut recovery = Recovery::new(data, code, capacity).expect("enough shreds");
+        let mut there = data;
+        while let brought @ 1.. = slab.recover_next(&mut recovery) {
+            assert_eq!(there & brought, 0);
+            // In index order: nothing lower is missing.
+            assert!((!there).trailing_zeros() == brought.trailing_zeros());
+            there |= brought;
+        }
+        assert_eq!(there, u32::MAX);
+        holds(&slab, shards, capacity);
+    }
+
+    fn holds(slab: &Slab, shards: &[Vec<u8>], capacity: usize) {
         for (place, shard) in shards[..SET_SHREDS].iter().enumerate() {
             assert_eq!(
                 slab.heads[place],

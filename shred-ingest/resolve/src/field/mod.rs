@@ -104,7 +104,7 @@ pub(crate) struct Coded<'a> {
 /// Bytes of a shred that are worked on as one, at the least.
 const COLUMN: usize = 64;
 /// Lost shreds that are worked on together, at the most: what was loaded of a known one serves all of them.
-const GROUP: usize = 4;
+pub(crate) const GROUP: usize = 4;
 /// The longest rest of an area that fits into a column behind the head.
 const TAIL_MAX: usize = COLUMN - CODED_HEAD_LEN;
 

@@ -5,7 +5,8 @@ use crate::burst::Shred;
 use crate::leader::Leader;
 use crate::merkle::claimed_root;
 use crate::reject::{READING, Reject};
-use crate::sink::{Sink, Verdict};
+use crate::sink::{Retract, Sink, Verdict};
+use crate::slab::Recovery;
 use crate::version::Version;
 
 /// A version as it was before something unchecked was read into it.
@@ -27,9 +28,8 @@ impl Resolver {
         let before = self.keep(id);
         let from = self.sequence;
         self.store(id, shred);
-        let missing = self.recover_unchecked(id);
         self.start(id);
-        let retract = self.read(id, arrival, false, sink);
+        let (missing, retract) = self.read_unchecked(id, arrival, sink);
         let authentic = self.admit(id, shred);
         let recovered = authentic && (missing == 0 || self.admit_recovered(id, missing));
         let is_awaited = self.versions[id as usize].awaited.is_some();
@@ -143,16 +143,32 @@ impl Resolver {
         }
     }
 
-    /// Puts candidates for all missing data shreds in place; which ones.
-    fn recover_unchecked(&mut self, id: u32) -> u32 {
-        let version = &mut self.versions[id as usize];
-        if !version.is_recoverable() {
-            return 0;
+    /// Reads on in version `id` unchecked. If it can be recovered, candidates for the missing data shreds are put in
+    /// place a few at a time, in index order, and read in between: what the first of them make known need not wait
+    /// for the last. Which were missing, and what a marker voids.
+    fn read_unchecked(
+        &mut self,
+        id: u32,
+        arrival: Arrival,
+        sink: &mut impl Sink,
+    ) -> (u32, Option<Retract>) {
+        let version = &self.versions[id as usize];
+        let (data, code, capacity) = (version.data, version.code, version.capacity());
+        let recovery = version
+            .is_recoverable()
+            .then(|| Recovery::new(data, code, capacity));
+        let Some(mut recovery) = recovery.flatten() else {
+            return (0, self.read(id, arrival, false, sink));
+        };
+        let mut retract = None;
+        loop {
+            let version = &mut self.versions[id as usize];
+            match self.slabs[version.slab as usize].recover_next(&mut recovery) {
+                0 => return (!data, retract),
+                brought => version.data |= brought,
+            }
+            retract = self.read(id, arrival, false, sink).or(retract);
         }
-        let missing = !version.data;
-        self.slabs[version.slab as usize].recover(version.data, version.code, version.capacity());
-        version.data = u32::MAX;
-        missing
     }
 
     fn admit_recovered(&mut self, id: u32, missing: u32) -> bool {
