@@ -21,9 +21,9 @@ pub enum QuicRefusal {
     HandshakeTimeout,
     /// The handshake failed in any other way.
     HandshakeFailed,
-    /// Too many handshakes at once.
+    /// Too many handshakes at once, of addresses that have proven to exist.
     HandshakeLimit,
-    /// Too many handshakes at once from one network (IPv4 address, IPv6 /64).
+    /// Too many handshakes at once from one network (IPv4 address, IPv6 /64) that has proven to exist.
     NetworkLimit,
     /// Too many connections.
     ConnectionLimit,
@@ -37,11 +37,21 @@ pub enum QuicRefusal {
     Empty,
     /// Datagrams dropped before they were read, the oldest first: the connection's buffer was full.
     Stale,
+    /// A packet from the socket that is no packet of QUIC version 1. As the three that follow it belongs to no
+    /// connection; what else does is dropped uncounted: packets with the id of a connection that are not from it or
+    /// come after its end, and first packets beyond those that may wait for an answer at once.
+    NotQuic,
+    /// A packet of another version of QUIC. Answered, if long enough, with the one that is spoken.
+    OtherVersion,
+    /// A first packet of less than 1200 bytes.
+    ShortInitial,
+    /// A packet of a connection that is not, or not any more since this end was started anew.
+    NoConnection,
 }
 
 impl QuicRefusal {
     /// All reasons, in order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::NotPinned,
         Self::BadCertificate,
         Self::BadSignature,
@@ -56,6 +66,10 @@ impl QuicRefusal {
         Self::Violation,
         Self::Empty,
         Self::Stale,
+        Self::NotQuic,
+        Self::OtherVersion,
+        Self::ShortInitial,
+        Self::NoConnection,
     ];
 
     /// The metric label.
@@ -76,6 +90,10 @@ impl QuicRefusal {
             Self::Violation => "violation",
             Self::Empty => "empty",
             Self::Stale => "stale",
+            Self::NotQuic => "not_quic",
+            Self::OtherVersion => "other_version",
+            Self::ShortInitial => "short_initial",
+            Self::NoConnection => "no_connection",
         }
     }
 }
@@ -112,13 +130,11 @@ impl QuicCounters {
     /// Reads every counter once. Counters move on meanwhile; each value by itself is exact.
     #[must_use]
     pub fn tally(&self) -> QuicTally {
-        let datagram_received = self.datagram_received.get();
         QuicTally {
             source: SourceTally {
-                datagram_received,
+                datagram_received: self.datagram_received.get(),
                 byte_accepted: self.byte_accepted.get(),
                 rejected: std::array::from_fn(|reason| self.rejected[reason].get()),
-                stamp_missing: datagram_received,
                 ..SourceTally::default()
             },
             refused: std::array::from_fn(|reason| self.refused[reason].get()),
@@ -144,8 +160,9 @@ impl QuicCounters {
 /// [`QuicCounters`] as plain numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QuicTally {
-    /// What every kind of source counts. All stamps are the host's (`stamp_missing`); what the kernel dropped is not
-    /// known (`kernel_dropped` is 0): QUIC's own loss detection sees it at the sender.
+    /// What every kind of source counts. All stamps are the host's and none other was to be expected (`stamp_missing`
+    /// is 0); what the kernel dropped is not known (`kernel_dropped` is 0): QUIC's own loss detection sees it at the
+    /// sender.
     pub source: SourceTally,
     /// What was refused, by [`QuicRefusal`].
     pub refused: [u64; QuicRefusal::ALL.len()],
@@ -153,7 +170,7 @@ pub struct QuicTally {
     pub connection_accepted: u64,
     /// Admitted connections that have ended.
     pub connection_closed: u64,
-    /// Unproven addresses told to come again with a token, because many handshakes were under way.
+    /// Unproven addresses told to come again with a token, because unproven ones had a handshake under way already.
     pub retry_sent: u64,
 }
 

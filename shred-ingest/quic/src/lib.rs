@@ -25,6 +25,7 @@ pub mod counters;
 pub mod identity;
 pub mod sender;
 pub mod source;
+mod stray;
 mod tls;
 mod transport;
 

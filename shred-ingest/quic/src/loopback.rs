@@ -110,6 +110,15 @@ fn bag(datagrams: impl IntoIterator<Item = Vec<u8>>) -> BTreeMap<Vec<u8>, usize>
     bag
 }
 
+fn client_of(identity: &Identity, alpn: &[u8]) -> ClientConfig {
+    let server = self::identity(SERVER).id();
+    let crypto = client_config(identity, server, vec![alpn.to_vec()]).unwrap();
+    let crypto = QuicClientConfig::try_from(crypto).unwrap();
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport(4096, 1 << 20, 1 << 20));
+    config
+}
+
 /// A client without this crate's manners, on a runtime of its own.
 struct Client {
     runtime: Runtime,
@@ -123,23 +132,22 @@ impl Client {
     }
 
     fn with(identity: &Identity, alpn: &[u8]) -> Self {
+        Self::at(LOOPBACK, identity, alpn)
+    }
+
+    fn at(address: &str, identity: &Identity, alpn: &[u8]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let endpoint = runtime
-            .block_on(async { Endpoint::client(LOOPBACK.parse().unwrap()) })
+            .block_on(async { Endpoint::client(address.parse().unwrap()) })
             .unwrap();
-        let server = self::identity(SERVER).id();
-        let crypto = client_config(identity, server, vec![alpn.to_vec()]).unwrap();
-        let crypto = QuicClientConfig::try_from(crypto).unwrap();
-        let mut config = ClientConfig::new(Arc::new(crypto));
-        config.transport_config(transport(4096, 1 << 20, 1 << 20));
         Self {
             runtime,
             endpoint,
-            config,
+            config: client_of(identity, alpn),
         }
     }
 
@@ -370,7 +378,7 @@ fn streams_are_not_to_be_had() {
 fn connections_are_capped_overall_and_per_peer() {
     let seeds: Vec<u8> = (1..=5).collect();
     let (handle, mut core) = source(&seeds, |config| {
-        config.connections_max = 3;
+        config.connections_max = Some(3);
         config.connections_per_peer_max = 2;
     });
     let count = |reason| handle.counters().tally().refused_for(reason);
@@ -434,41 +442,70 @@ fn first_packets(count: usize) -> Vec<Vec<u8>> {
     packets
 }
 
-/// Goal: handshakes that stall hold nobody up, end, and do not get all places.
-/// Method: captured first packets are replayed to the source, and never followed up.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// Goal: first packets that somebody sends in a peer's name, or in anybody's, keep that peer out for no time.
+/// Method: captured first packets from the peer's own address and from others, each from a socket of its own and
+/// never followed up; no handshake ever times out.
 #[test]
-fn stalled_handshakes_do_not_stop_others() {
+fn unproven_addresses_take_no_place_from_proven_ones() {
     let (handle, core) = source(&[1], |config| {
         config.handshakes_max = 4;
         config.handshakes_per_network_max = 2;
-        config.handshake_timeout = Duration::from_millis(1_500);
+        config.handshake_timeout = NEVER;
+    });
+    let tally = || handle.counters().tally();
+    let packets = first_packets(30);
+    let (in_its_name, in_others) = packets.split_at(10);
+    let send = |from: &str, packet: &[u8]| {
+        let socket = UdpSocket::bind(from).unwrap();
+        socket.send_to(packet, handle.local()).unwrap();
+        socket
+    };
+    // Held open, so that the source's packets do not bounce.
+    let mut sockets: Vec<UdpSocket> = Vec::new();
+    sockets.extend(in_its_name.iter().map(|packet| send(LOOPBACK, packet)));
+    // One network has one place, all have eight.
+    until("all but one told to come again", || tally().retry_sent == 9);
+    sockets.extend((1..).zip(in_others).map(|(host, packet)| {
+        let from = format!("127.0.1.{host}:0");
+        send(&from, packet)
+    }));
+    until("all but seven more", || tally().retry_sent == 9 + 13);
+
+    let (mut sender, sending) = sender_to(handle.local(), 1);
+    connected(&sending);
+    sender.offer(b"a shred").unwrap();
+    until("arrived", || core.waiting_count() == 1);
+    assert!(
+        tally().retry_sent > 9 + 13,
+        "the peer was asked for the proof"
+    );
+    assert_eq!(tally().refused, [0; QuicRefusal::ALL.len()]);
+    let sending = sending.counters().tally().destinations[0];
+    assert_eq!(sending.connect_failed, 0, "at the first try");
+}
+
+/// Goal: a handshake that stalls ends, and its place is free again; until then it holds nobody up.
+#[test]
+fn stalled_handshakes_end() {
+    let (handle, _core) = source(&[1], |config| {
+        config.handshake_timeout = Duration::from_millis(100);
     });
     let tally = || handle.counters().tally();
     let socket = UdpSocket::bind(LOOPBACK).unwrap();
-    let packets = first_packets(4);
-    for packet in &packets {
+    let packets = first_packets(2);
+    for (count, packet) in (1..).zip(&packets) {
         socket.send_to(packet, handle.local()).unwrap();
+        until("given up", || {
+            tally().refused_for(QuicRefusal::HandshakeTimeout) == count
+        });
     }
-    // Two take half of the places; the others are asked to prove their address, which they never do.
-    until("told to come again", || tally().retry_sent == 2);
-    // The network has as many handshakes as it may, also for those who prove their address ...
-    let (mut sender, sending) = sender_to(handle.local(), 1);
-    until("its share is used up", || {
-        tally().refused_for(QuicRefusal::NetworkLimit) >= 1
-    });
-    // ... until the stalled ones are given up.
-    connected(&sending);
-    assert_eq!(tally().refused_for(QuicRefusal::HandshakeTimeout), 2);
-    sender.offer(b"a shred").unwrap();
-    until("arrived", || core.waiting_count() == 1);
+    assert_eq!(tally().retry_sent, 0);
 
-    // With places left, nobody waits for anything: a stalled handshake and a silent client stand beside.
-    let (handle, core) = source(&[1, 2], |config| {
-        config.handshake_timeout = Duration::from_secs(3_600);
-    });
-    for packet in &packets {
-        socket.send_to(packet, handle.local()).unwrap();
-    }
+    // A stalled handshake and a silent client stand beside.
+    let (handle, core) = source(&[1, 2], |config| config.handshake_timeout = NEVER);
+    socket.send_to(&packets[0], handle.local()).unwrap();
     let silent = Client::new(2);
     let _silent = silent.connect(handle.local()).unwrap();
     let (mut sender, sending) = sender_to(handle.local(), 1);
@@ -478,6 +515,47 @@ fn stalled_handshakes_do_not_stop_others() {
     }
     until("arrived", || core.waiting_count() == 100);
     assert_eq!(handle.counters().tally().connection_count(), 2);
+}
+
+/// Puts a handshake under way that proves its address and goes no further. The source must have an unproven one from
+/// here already, or it would not ask.
+fn stall_proven(source: &QuicHandle) -> (Client, quinn::Connecting) {
+    let before = source.counters().tally().retry_sent;
+    let stalling = Client::new(1);
+    let inside = stalling.runtime.enter();
+    let relay = stalling_relay(source.local());
+    let connecting =
+        stalling
+            .endpoint
+            .connect_with(stalling.config.clone(), relay, "solana-turbine");
+    drop(inside);
+    until("asked for proof", || {
+        source.counters().tally().retry_sent > before
+    });
+    (stalling, connecting.unwrap())
+}
+
+/// Goal: who has proven an address gets its network's share of handshakes and no more, and others theirs.
+#[test]
+fn handshakes_are_limited_per_network() {
+    let (handle, _core) = source(&[1], |config| {
+        config.handshakes_per_network_max = 1;
+        config.handshake_timeout = NEVER;
+    });
+    let socket = UdpSocket::bind(LOOPBACK).unwrap();
+    socket
+        .send_to(&first_packets(1)[0], handle.local())
+        .unwrap();
+    let _stalled = stall_proven(&handle);
+    let count = |reason| handle.counters().tally().refused_for(reason);
+    let client = Client::new(1);
+    until("a further one is refused", || {
+        client.connect(handle.local()).is_err()
+    });
+    assert!(count(QuicRefusal::NetworkLimit) >= 1);
+    let elsewhere = Client::at("127.0.0.2:0", &identity(1), ALPN_TURBINE);
+    elsewhere.connect(handle.local()).unwrap();
+    assert_eq!(count(QuicRefusal::HandshakeLimit), 0);
 }
 
 /// A relay that lets a client through as far as its answer to a Retry, and no further.
@@ -499,14 +577,12 @@ fn stalling_relay(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Goal: no more handshakes than allowed, and from the half on only for addresses that exist.
-/// Method: a replayed first packet takes the first of two places, a client that answers the Retry and then stalls the
-/// second.
+/// Goal: no more handshakes of proven addresses than allowed.
 #[test]
 fn handshakes_are_limited_overall() {
     let (handle, _core) = source(&[1], |config| {
-        config.handshakes_max = 2;
-        config.handshake_timeout = Duration::from_secs(3_600);
+        config.handshakes_max = 1;
+        config.handshake_timeout = NEVER;
     });
     let tally = || handle.counters().tally();
     let client = Client::new(1);
@@ -519,18 +595,9 @@ fn handshakes_are_limited_overall() {
     socket
         .send_to(&first_packets(1)[0], handle.local())
         .unwrap();
-    // The relay's client starts only when the first place is taken, or it would not be asked for proof.
-    let stalling = Client::new(1);
-    let inside = stalling.runtime.enter();
-    let relay = stalling_relay(handle.local());
-    let connecting =
-        stalling
-            .endpoint
-            .connect_with(stalling.config.clone(), relay, "solana-turbine");
-    drop(inside);
-    until("asked for proof", || tally().retry_sent == 1);
+    let _stalled = stall_proven(&handle);
     let mut end = None;
-    until("the third is refused", || {
+    until("a further one is refused", || {
         let tried = client.connect(handle.local());
         end = tried.err();
         end.is_some()
@@ -541,7 +608,76 @@ fn handshakes_are_limited_overall() {
     // CONNECTION_REFUSED (RFC 9000 section 20.1).
     assert_eq!(u64::from(close.error_code), 2);
     assert!(tally().refused_for(QuicRefusal::HandshakeLimit) >= 1);
-    drop(connecting);
+}
+
+/// Goal: some pinned peers cannot keep the others out, however many they are.
+/// Method: 33 peers of two connections each, more than there are places where anybody may send.
+#[test]
+fn every_pinned_peer_has_its_places() {
+    let seeds: Vec<u8> = (1..=33).collect();
+    let (handle, _core) = source(&seeds, |_| {});
+    let mut client = Client::new(0);
+    let mut connections = Vec::new();
+    for seed in seeds {
+        client.config = client_of(&identity(seed), ALPN_TURBINE);
+        for _ in 0..2 {
+            connections.push(client.connect(handle.local()).unwrap());
+        }
+    }
+    until("all are in", || {
+        handle.counters().tally().connection_count() == 66
+    });
+    let tally = handle.counters().tally();
+    assert_eq!(tally.refused_for(QuicRefusal::ConnectionLimit), 0);
+}
+
+/// Goal: what comes to the port and is of no connection is counted by what is wrong with it, and disturbs nobody.
+#[test]
+fn strays_are_counted() {
+    let (handle, core) = source(&[1], |_| {});
+    let (mut sender, sending) = sender_to(handle.local(), 1);
+    connected(&sending);
+    let socket = UdpSocket::bind(LOOPBACK).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let send = |packet: &[u8]| {
+        socket.send_to(packet, handle.local()).unwrap();
+    };
+    let first = first_packets(1).pop().unwrap();
+    let mut other_version = first.clone();
+    other_version[1..5].copy_from_slice(&0xFACE_B001_u32.to_be_bytes());
+    send(&[]);
+    send(b"\x13no quic at all");
+    send(&[0x55; 900]);
+    send(&first[..600]);
+    send(&other_version);
+    let count = |reason| handle.counters().tally().refused_for(reason);
+    until("all counted", || {
+        [
+            QuicRefusal::NotQuic,
+            QuicRefusal::NoConnection,
+            QuicRefusal::ShortInitial,
+            QuicRefusal::OtherVersion,
+        ]
+        .map(count)
+            == [2, 1, 1, 1]
+    });
+    // Only the other version is answered, with the one that is spoken: a long header of version 0.
+    let mut answer = [0; 2048];
+    let len = socket.recv(&mut answer).unwrap();
+    assert_eq!(answer[1..5], [0; 4]);
+    assert_eq!(answer[len - 4..len], 1u32.to_be_bytes());
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut answer).is_err(), "a second answer");
+    // Nothing that belongs to a connection is taken for a stray.
+    for index in 0..300 {
+        sender.offer(&shred(index)).unwrap();
+    }
+    until("arrived", || core.waiting_count() == 300);
+    drop(sending);
+    let strays: u64 = handle.counters().tally().refused.iter().sum();
+    assert_eq!(strays, 5);
 }
 
 #[test]

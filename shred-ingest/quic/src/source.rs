@@ -9,9 +9,15 @@
 //! | this thread | longer than 1232 bytes or a frame | that datagram | [`SourceReject::Oversize`] |
 //! | this thread | no free frame | newest datagram | [`SourceReject::FramesFull`] |
 //!
-//! Handshakes are bounded in number, per network and in time; when half of the places are taken, an address must
-//! first prove that it exists (Retry). Peers are known before the handshake ends: whoever is not pinned never gets
-//! as far as a datagram. A peer that comes back gets in at once: beyond its share, its oldest connection gives way.
+//! Handshakes are bounded in number, per network and in time. Anybody can send a first packet in anybody's name, so
+//! addresses that have not proven to exist have a few places of their own, one for each network; whoever comes beyond
+//! them is asked for the proof (Retry, one more round trip), and with it finds the places that only proven addresses
+//! take. Peers are known before the handshake ends: whoever is not pinned never gets as far as a datagram. A peer
+//! that comes back gets in at once: beyond its share, its oldest connection gives way, and each pinned peer's share
+//! is there for it.
+//!
+//! Packets that belong to no connection are dropped and counted by what is wrong with them
+//! ([`QuicRefusal::NotQuic`] and those after it).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig,
+    Connecting, Connection, ConnectionError, Endpoint, Incoming, Runtime, ServerConfig,
     TokioRuntime, TransportErrorCode,
 };
 use rustls::pki_types::CertificateDer;
@@ -39,9 +45,23 @@ use tokio::time::timeout;
 
 use crate::counters::{QuicCounters, QuicRefusal};
 use crate::identity::{Identity, PeerId, peer_id};
+use crate::stray::{OwnIds, StraySocket, endpoint_config};
 use crate::tls::{Peers, server_config};
 use crate::transport::{SMALL_WINDOW_LEN, bind, close, transport};
 use crate::{ALPN_TURBINE, AtThreadStart, QuicError, SHRED_LEN_MAX};
+
+/// Handshakes at once of addresses that have not proven to exist: enough that peers who connect now and then are
+/// spared the round trip, few enough that what they cost is nothing.
+const UNPROVEN_MAX: usize = 8;
+/// Of those, from one network.
+const UNPROVEN_PER_NETWORK_MAX: usize = 1;
+/// First packets that may wait for [`Room::knock`], at least.
+const INCOMING_MIN: usize = 64;
+/// Connections at once where anybody may send.
+const CONNECTIONS_OF_ANYBODY: usize = 64;
+/// Bytes of datagrams that may wait in all connections together, unless that left each less than the share below.
+const DATAGRAMS_LEN_MAX: usize = 256 << 20;
+const DATAGRAM_SHARE_LEN_MIN: usize = 64 << 10;
 
 /// How a QUIC source is opened.
 #[derive(Clone)]
@@ -54,18 +74,21 @@ pub struct QuicSourceConfig {
     pub alpn: Vec<Vec<u8>>,
     /// Who may send.
     pub peers: Peers,
-    /// Connections at once.
-    pub connections_max: usize,
+    /// Connections at once. `None` is the share of each pinned peer, so that none can take another's place; where
+    /// anybody may send, 64.
+    pub connections_max: Option<usize>,
     /// Connections at once of one peer; its oldest gives way to a further one.
     pub connections_per_peer_max: usize,
-    /// Handshakes at once.
+    /// Handshakes at once, of addresses that have proven to exist. Unproven ones have 8 places beside, one for each
+    /// IPv4 address or IPv6 /64.
     pub handshakes_max: usize,
-    /// Handshakes at once from one IPv4 address or IPv6 /64.
+    /// Handshakes at once from one IPv4 address or IPv6 /64 that has proven to exist.
     pub handshakes_per_network_max: usize,
     /// Longest handshake.
     pub handshake_timeout: Duration,
-    /// Bytes of datagrams that may wait in one connection, overhead included. The default rides out some 0.3 s of a
-    /// thread that does not run, at 10,000 shreds/s.
+    /// Bytes of datagrams that may wait in one connection, overhead included; less where all connections together
+    /// could hold more than 256 MiB. The default rides out some 0.3 s of a thread that does not run, at 10,000
+    /// shreds/s.
     pub datagram_buffer_len: usize,
     /// Bytes the kernel may hold, within `net.core.rmem_max`.
     pub socket_buffer_len: usize,
@@ -82,7 +105,7 @@ impl QuicSourceConfig {
             bind,
             alpn: vec![ALPN_TURBINE.to_vec()],
             peers: Peers::Pinned([].into()),
-            connections_max: 64,
+            connections_max: None,
             connections_per_peer_max: 2,
             handshakes_max: 64,
             handshakes_per_network_max: 8,
@@ -91,6 +114,21 @@ impl QuicSourceConfig {
             socket_buffer_len: 8 << 20,
             at_thread_start: None,
         }
+    }
+
+    /// Connections at once.
+    fn connections(&self) -> usize {
+        self.connections_max.unwrap_or(match &self.peers {
+            Peers::Pinned(pinned) => pinned.len().saturating_mul(self.connections_per_peer_max),
+            Peers::Any => CONNECTIONS_OF_ANYBODY,
+        })
+    }
+
+    /// Bytes of datagrams that may wait in one connection.
+    fn datagram_share_len(&self) -> usize {
+        let share = DATAGRAMS_LEN_MAX / self.connections().max(1);
+        self.datagram_buffer_len
+            .min(share.max(DATAGRAM_SHARE_LEN_MIN))
     }
 
     fn check(&self, stride: usize) -> Result<(), QuicError> {
@@ -115,7 +153,12 @@ impl QuicSourceConfig {
             1,
             "a protocol's name has at most 255 bytes",
         )?;
-        at_least("connections_max", self.connections_max, 1, "must not be 0")?;
+        at_least(
+            "connections_max",
+            self.connections_max.unwrap_or(1),
+            1,
+            "must not be 0",
+        )?;
         at_least(
             "connections_per_peer_max",
             self.connections_per_peer_max,
@@ -223,12 +266,13 @@ impl QuicSource {
 fn server(config: &QuicSourceConfig, crypto: QuicServerConfig) -> ServerConfig {
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
     // Nothing is sent back but acknowledgements.
-    let transport = transport(config.datagram_buffer_len, 0, SMALL_WINDOW_LEN);
+    let transport = transport(config.datagram_share_len(), 0, SMALL_WINDOW_LEN);
+    let incoming_max = config.handshakes_max.max(INCOMING_MIN);
     server
         .transport_config(transport)
-        .max_incoming(config.handshakes_max)
+        .max_incoming(incoming_max)
         .incoming_buffer_size(16 << 10)
-        .incoming_buffer_size_total((config.handshakes_max as u64) << 14);
+        .incoming_buffer_size_total((incoming_max as u64) << 14);
     server
 }
 
@@ -296,11 +340,40 @@ struct Door {
 struct Room {
     door: Door,
     frames: RefCell<RxFrames>,
-    handshake_count: Cell<usize>,
-    networks: RefCell<BTreeMap<IpAddr, usize>>,
+    proven: Handshakes,
+    unproven: Handshakes,
     /// Oldest first.
     connections: RefCell<BTreeMap<PeerId, VecDeque<Connection>>>,
     connection_count: Cell<usize>,
+}
+
+/// Handshakes under way.
+#[derive(Default)]
+struct Handshakes {
+    count: Cell<usize>,
+    networks: RefCell<BTreeMap<IpAddr, usize>>,
+}
+
+impl Handshakes {
+    fn count_of(&self, network: IpAddr) -> usize {
+        self.networks.borrow().get(&network).copied().unwrap_or(0)
+    }
+
+    fn enter(&self, network: IpAddr) {
+        self.count.set(self.count.get() + 1);
+        *self.networks.borrow_mut().entry(network).or_default() += 1;
+    }
+
+    fn leave(&self, network: IpAddr) {
+        self.count.set(self.count.get() - 1);
+        let mut networks = self.networks.borrow_mut();
+        if let Some(count) = networks.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                networks.remove(&network);
+            }
+        }
+    }
 }
 
 fn serve(
@@ -317,8 +390,8 @@ fn serve(
     let room = Rc::new(Room {
         door,
         frames: RefCell::new(frames),
-        handshake_count: Cell::new(0),
-        networks: RefCell::default(),
+        proven: Handshakes::default(),
+        unproven: Handshakes::default(),
         connections: RefCell::default(),
         connection_count: Cell::new(0),
     });
@@ -330,12 +403,7 @@ fn serve(
         Ok(runtime) => {
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, async {
-                let endpoint = Endpoint::new(
-                    EndpointConfig::default(),
-                    Some(server),
-                    socket,
-                    Arc::new(TokioRuntime),
-                );
+                let endpoint = endpoint(server, socket, &room.door.counters);
                 match endpoint {
                     Err(error) => drop(tell.send(Err(error))),
                     Ok(endpoint) => {
@@ -349,6 +417,20 @@ fn serve(
     // The tasks are gone with their set, and their shares of the room with them.
     let room = Rc::into_inner(room).expect("no task outlives its set");
     room.frames.into_inner()
+}
+
+/// quinn's endpoint behind a socket that counts strays; belongs to the runtime it is made in.
+fn endpoint(
+    server: ServerConfig,
+    socket: UdpSocket,
+    counters: &Arc<QuicCounters>,
+) -> std::io::Result<Endpoint> {
+    let own = OwnIds::default();
+    let runtime = Arc::new(TokioRuntime);
+    let socket = runtime.wrap_udp_socket(socket)?;
+    let config = endpoint_config(&own);
+    let socket = StraySocket::new(socket, own, Arc::clone(counters));
+    Endpoint::new_with_abstract_socket(config, Some(server), Arc::new(socket), runtime)
 }
 
 impl Room {
@@ -375,29 +457,28 @@ impl Room {
         let config = &self.door.config;
         let counters = &self.door.counters;
         let network = network(incoming.remote_address().ip());
-        if self.handshake_count.get() >= config.handshakes_max {
-            counters.refuse(QuicRefusal::HandshakeLimit);
-            return incoming.refuse();
-        }
-        let crowded = self.handshake_count.get() >= config.handshakes_max / 2;
-        if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+        let is_proven = incoming.remote_address_validated();
+        if is_proven {
+            if self.proven.count.get() >= config.handshakes_max {
+                counters.refuse(QuicRefusal::HandshakeLimit);
+                return incoming.refuse();
+            }
+            if self.proven.count_of(network) >= config.handshakes_per_network_max {
+                counters.refuse(QuicRefusal::NetworkLimit);
+                return incoming.refuse();
+            }
+        } else if self.unproven.count.get() >= UNPROVEN_MAX
+            || self.unproven.count_of(network) >= UNPROVEN_PER_NETWORK_MAX
+        {
+            // Never refused: the packet may be somebody else's, in the name of a peer who is about to connect.
             counters.retry_sent.add(1);
-            // Fails only where `may_retry` says so.
+            // An unproven address has answered no Retry, and may be asked.
             let _ = incoming.retry();
             return;
         }
-        if self
-            .networks
-            .borrow()
-            .get(&network)
-            .is_some_and(|&count| count >= config.handshakes_per_network_max)
-        {
-            counters.refuse(QuicRefusal::NetworkLimit);
-            return incoming.refuse();
-        }
         match incoming.accept() {
             Ok(connecting) => {
-                let place = Place::take(self, network);
+                let place = Place::take(self, network, is_proven);
                 tokio::task::spawn_local(Rc::clone(self).admit(connecting, place));
             }
             // What can be seen from the first packet is: it offers none of our protocols, or is nonsense.
@@ -443,7 +524,7 @@ impl Room {
         let mut connections = self.connections.borrow_mut();
         let own_count = connections.get(&peer).map_or(0, VecDeque::len);
         let replaces = own_count >= config.connections_per_peer_max;
-        if !replaces && self.connection_count.get() >= config.connections_max {
+        if !replaces && self.connection_count.get() >= config.connections() {
             return false;
         }
         let own = connections.entry(peer).or_default();
@@ -545,30 +626,31 @@ impl Room {
 struct Place {
     room: Rc<Room>,
     network: IpAddr,
+    is_proven: bool,
 }
 
 impl Place {
-    fn take(room: &Rc<Room>, network: IpAddr) -> Self {
-        room.handshake_count.set(room.handshake_count.get() + 1);
-        *room.networks.borrow_mut().entry(network).or_default() += 1;
-        Self {
+    fn take(room: &Rc<Room>, network: IpAddr, is_proven: bool) -> Self {
+        let place = Self {
             room: Rc::clone(room),
             network,
+            is_proven,
+        };
+        place.handshakes().enter(network);
+        place
+    }
+
+    fn handshakes(&self) -> &Handshakes {
+        match self.is_proven {
+            true => &self.room.proven,
+            false => &self.room.unproven,
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Self { room, network } = self;
-        room.handshake_count.set(room.handshake_count.get() - 1);
-        let mut networks = room.networks.borrow_mut();
-        if let Some(count) = networks.get_mut(network) {
-            *count -= 1;
-            if *count == 0 {
-                networks.remove(network);
-            }
-        }
+        self.handshakes().leave(self.network);
     }
 }
 
@@ -625,5 +707,34 @@ mod tests {
         let of = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(of("203.0.113.7"), "203.0.113.7");
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn each_pinned_peer_has_its_share_of_connections_and_of_memory() {
+        let of = |peer_count: u16| {
+            let mut config = QuicSourceConfig::new("q", "127.0.0.1:0".parse().unwrap());
+            let peers = (0..peer_count).map(|number| {
+                let mut peer = PeerId([0; 32]);
+                peer.0[..2].copy_from_slice(&number.to_le_bytes());
+                peer
+            });
+            config.peers = peers.collect();
+            config
+        };
+        assert_eq!(of(1).connections(), 2);
+        assert_eq!(of(1).datagram_share_len(), 4 << 20);
+        assert_eq!(of(256).connections(), 512);
+        assert_eq!(of(256).datagram_share_len(), 512 << 10);
+        assert_eq!(of(60_000).datagram_share_len(), 64 << 10);
+        let anybody = QuicSourceConfig {
+            peers: Peers::Any,
+            ..of(0)
+        };
+        assert_eq!(anybody.connections(), 64);
+        let chosen = QuicSourceConfig {
+            connections_max: Some(3),
+            ..of(256)
+        };
+        assert_eq!(chosen.connections(), 3);
     }
 }

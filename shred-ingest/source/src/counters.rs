@@ -74,7 +74,8 @@ pub struct SourceCounters {
     /// Times the kernel found none of our frames to receive into. On io_uring the datagram waits in the socket's
     /// buffer; on AF_XDP it is dropped.
     pub frames_exhausted: Counter,
-    /// Datagrams that came without a kernel stamp and were stamped by this process.
+    /// Datagrams that should have come with a stamp of the kernel's or the card's, did not, and were stamped by this
+    /// process. Where none was to be expected (AF_XDP whose program does not stamp, QUIC) none is missing.
     pub stamp_missing: Counter,
     /// Receives that failed with anything but "nothing there".
     pub receive_failed: Counter,

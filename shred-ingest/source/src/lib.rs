@@ -40,6 +40,8 @@ pub mod udp;
 #[allow(unsafe_code)]
 pub mod uring;
 #[allow(unsafe_code)]
+pub mod watch;
+#[allow(unsafe_code)]
 pub mod xdp;
 
 use std::time::Duration;
@@ -54,6 +56,7 @@ pub use replay::{Pace, ReplaySource};
 pub use shred_wire::SourceId;
 pub use udp::{UdpConfig, UdpFacts, UdpSource};
 pub use uring::{UringConfig, UringFacts, UringSource};
+pub use watch::{InterfaceState, InterfaceWatch};
 pub use xdp::{XdpConfig, XdpFacts, XdpSource};
 
 /// Datagrams taken in one duty cycle at most.

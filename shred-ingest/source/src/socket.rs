@@ -117,6 +117,13 @@ impl InterfaceName {
         std::str::from_utf8(&self.0[..len]).unwrap_or_default()
     }
 
+    /// The name that the kernel has written where [`InterfaceName::request`] puts it.
+    pub(crate) fn told(request: &libc::ifreq) -> Option<Self> {
+        let bytes = request.ifr_name.map(|byte| byte as u8);
+        let name = CStr::from_bytes_until_nul(&bytes).ok()?;
+        name.to_str().ok()?.parse().ok()
+    }
+
     /// The interface's number in this network namespace.
     pub(crate) fn index(&self) -> io::Result<u32> {
         // SAFETY: the bytes end with a zero, as the last one always is one.
@@ -164,7 +171,7 @@ impl FromStr for Interface {
 
 impl Interface {
     /// The interface's name, or `None` where the kernel chooses.
-    fn name(self) -> io::Result<Option<InterfaceName>> {
+    pub(crate) fn name(self) -> io::Result<Option<InterfaceName>> {
         match self {
             Self::Any => Ok(None),
             Self::Name(name) => Ok(Some(name)),
@@ -179,7 +186,7 @@ impl Interface {
 }
 
 /// The interface that has `address`.
-fn name_of_address(address: IpAddr) -> io::Result<InterfaceName> {
+pub(crate) fn name_of_address(address: IpAddr) -> io::Result<InterfaceName> {
     let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: `getifaddrs` fills in the list, which is freed below and nowhere else.
     if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
@@ -650,11 +657,17 @@ impl Told {
             Some(stamp) => (stamp, 0),
             None => {
                 counters.stamp_missing.add(1);
-                let stamp = *received_at.get_or_insert_with(wall_clock);
-                (stamp, Descriptor::STAMPED_BY_HOST)
+                stamped_by_host(received_at)
             }
         }
     }
+}
+
+/// This process's stamp, taken once for all that were received together.
+#[inline]
+pub(crate) fn stamped_by_host(received_at: &mut Option<Nanos>) -> (Nanos, u8) {
+    let stamp = *received_at.get_or_insert_with(wall_clock);
+    (stamp, Descriptor::STAMPED_BY_HOST)
 }
 
 /// A socket's drop counter as it was last seen.

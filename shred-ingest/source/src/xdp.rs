@@ -46,7 +46,7 @@ use self::ring::{FillRing, ReceiveRing};
 use crate::arena::{Datagram, Loan, OFFSET_MAX, RxFrames};
 use crate::capture::CaptureTap;
 use crate::packet::{Gre, LinkType, find_datagram};
-use crate::socket::{Told, join, set_at, set_busy_poll, sleep_until_readable};
+use crate::socket::{Told, join, set_at, set_busy_poll, sleep_until_readable, stamped_by_host};
 use crate::udp::{InterfaceName, Multicast};
 use crate::{DatagramSource, RX_BURST, SourceCounters, SourceId, SourceReject};
 
@@ -171,7 +171,7 @@ pub enum XdpError {
     #[error("ports {0:?}: 1 to {PORTS_MAX} ports, none of them 0")]
     Ports(Vec<u16>),
     /// A queue the interface has not.
-    #[error("{interface}: queue {queue}, but it has {queue_count} (from 0)")]
+    #[error("queue = {queue}: {interface} has {queue_count}, numbered from 0")]
     Queue {
         /// The interface.
         interface: InterfaceName,
@@ -182,7 +182,7 @@ pub enum XdpError {
     },
     /// The arena's frames cannot be a umem's chunks, or are too short.
     #[error(
-        "frames of {stride} bytes: AF_XDP wants 2048 or 4096, of which {HEADROOM} are the driver's and up to \
+        "frame_len = {stride}: AF_XDP wants 2048 or 4096, of which {HEADROOM} are the driver's and up to \
          {HEADERS_LEN} headers, and a datagram of {payload_len_min} must fit"
     )]
     Stride {
@@ -228,14 +228,16 @@ fn check_of(step: &str, errno: Option<i32>) -> &'static str {
             "another XDP program is on the interface: `ip link show dev IF` names it, `ip link set dev IF xdp off` \
              removes one that no process holds"
         }
-        (STEP_NATIVE | STEP_GENERIC, Some(libc::EINVAL)) => {
-            "the driver wants a smaller MTU or more queues, or the kernel is older than 5.9"
+        (STEP_NATIVE, Some(libc::EINVAL)) => {
+            "the driver wants a smaller MTU or more queues (mode = \"generic\" does without the driver), or the kernel \
+             is older than 5.9"
         }
+        (STEP_GENERIC, Some(libc::EINVAL)) => "the kernel is older than 5.9",
         (STEP_NATIVE, Some(libc::EOPNOTSUPP)) => {
-            "the driver has no XDP: prefer the driver's hook instead of requiring it"
+            "the driver has no XDP: say mode = \"prefer\" or \"generic\""
         }
         (STEP_NATIVE, Some(libc::ERANGE)) => {
-            "the interface's MTU is too large for the driver's XDP"
+            "the interface's MTU is too large for the driver's XDP: lower it, or say mode = \"prefer\" or \"generic\""
         }
         (STEP_SOCKET, Some(libc::EPERM)) => "wants CAP_NET_RAW",
         (STEP_SOCKET, Some(libc::EAFNOSUPPORT)) => "the kernel is built without CONFIG_XDP_SOCKETS",
@@ -249,7 +251,8 @@ fn check_of(step: &str, errno: Option<i32>) -> &'static str {
             "the interface is down: `ip link set dev IF up`"
         }
         (STEP_ZERO_COPY, Some(libc::EOPNOTSUPP | libc::EINVAL)) => {
-            "the driver has no zero copy (it wants the driver's hook, too): prefer it instead of requiring it"
+            "the driver has no zero copy, or its hook is not in use (mode = \"native\"): say zero_copy = \"prefer\" or \
+             \"never\""
         }
         _ => "",
     }
@@ -570,11 +573,16 @@ impl XdpSource {
             self.frames.give_back(loan);
             return true;
         };
-        let told = Told {
-            stamp: self.kernel_stamp(&loan, at),
-            ..Told::default()
+        let (stamp, flags) = match self.tai_ahead {
+            None => stamped_by_host(received_at),
+            Some(ahead) => {
+                let told = Told {
+                    stamp: self.kernel_stamp(&loan, at, ahead),
+                    ..Told::default()
+                };
+                told.stamped(received_at, &self.counters)
+            }
         };
-        let (stamp, flags) = told.stamped(received_at, &self.counters);
         let offset = at + found.payload.start;
         let payload = &bytes[found.payload];
         if let Some(tap) = &mut self.tap {
@@ -611,8 +619,10 @@ impl XdpSource {
 
     /// The stamp the program wrote before the packet that starts `at` bytes into the frame, as the system's time.
     #[inline]
-    fn kernel_stamp(&self, loan: &Loan, at: usize) -> Option<Nanos> {
-        let ahead = self.tai_ahead.filter(|_| at == HEADROOM)?;
+    fn kernel_stamp(&self, loan: &Loan, at: usize, ahead: Nanos) -> Option<Nanos> {
+        if at != HEADROOM {
+            return None;
+        }
         // SAFETY: the place lies in a frame loaned to us, which the kernel is done with.
         let bytes = unsafe { stamp_place(loan, &self.frames).read() };
         let (mark, time) = bytes.split_first_chunk::<8>()?;
