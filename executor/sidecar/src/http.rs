@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::oneshot;
 
-use crate::connection::{Bounded, CONNECTION_LIFE, CONNECTIONS_MAX};
+use crate::connection::{Bounded, Limits};
 use crate::metrics::{METRICS_CONTENT_TYPE, render_metrics};
 use crate::page::render_page;
 use crate::snapshot::Read;
@@ -66,15 +65,10 @@ impl Drop for Sidecar {
 /// # Errors
 /// When the address cannot be bound or the thread cannot start; the message names the address.
 pub fn spawn(address: SocketAddr, read: Read) -> io::Result<Sidecar> {
-    spawn_bounded(address, read, CONNECTIONS_MAX, CONNECTION_LIFE)
+    spawn_bounded(address, read, Limits::PAGE)
 }
 
-fn spawn_bounded(
-    address: SocketAddr,
-    read: Read,
-    connections_max: usize,
-    connection_life: Duration,
-) -> io::Result<Sidecar> {
+fn spawn_bounded(address: SocketAddr, read: Read, limits: Limits) -> io::Result<Sidecar> {
     let in_words =
         |error: io::Error| io::Error::new(error.kind(), format!("http {address}: {error}"));
     let listener = std::net::TcpListener::bind(address).map_err(in_words)?;
@@ -91,7 +85,7 @@ fn spawn_bounded(
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
                     return;
                 };
-                let listener = Bounded::new(listener, connections_max, connection_life);
+                let listener = Bounded::new(listener, limits);
                 tokio::select! {
                     _ = async { axum::serve(listener, router(read)).await } => {}
                     _ = stopped => {}
@@ -155,37 +149,98 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::{Health, Snapshot};
 
-    /// Two connections are allowed and both are held by clients that say nothing. A third is
-    /// answered as soon as their lives end, and not before.
-    #[test]
-    fn silent_connections_are_bounded_in_number_and_life() {
+    const AGES: Duration = Duration::from_secs(600);
+
+    fn page(limits: Limits) -> Sidecar {
         let read: Read = Arc::new(|| Snapshot::new(Health::default()));
-        let life = Duration::from_millis(300);
-        let page = spawn_bounded("127.0.0.1:0".parse().unwrap(), read, 2, life).unwrap();
-        let silent: Vec<TcpStream> = (0..2)
-            .map(|_| TcpStream::connect(page.address()).unwrap())
-            .collect();
-        let mut third = TcpStream::connect(page.address()).unwrap();
-        third
-            .write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        spawn_bounded("127.0.0.1:0".parse().unwrap(), read, limits).unwrap()
+    }
+
+    fn connect(page: &Sidecar) -> TcpStream {
+        let stream = TcpStream::connect(page.address()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        third
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        assert!(
-            third.read(&mut [0; 16]).is_err(),
-            "answered beside two others"
-        );
-        third
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let mut answer = String::new();
-        third.read_to_string(&mut answer).unwrap();
+        stream
+    }
+
+    #[track_caller]
+    fn ask(stream: &mut TcpStream, end: &str) -> String {
+        let request = format!("GET /health HTTP/1.1\r\nHost: a\r\nConnection: {end}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}\n") {
+            let mut some = [0; 512];
+            let len = stream.read(&mut some).unwrap();
+            assert!(len > 0, "closed instead of answered");
+            answer.extend_from_slice(&some[..len]);
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Two connections are allowed and both are held, for ever if they may. A third is answered at once, in the place
+    /// of the one that was answered least recently.
+    #[test]
+    fn a_silent_connection_gives_its_place_up() {
+        let page = page(Limits {
+            connections_max: 2,
+            life: AGES,
+            silence: AGES,
+        });
+        let mut used = connect(&page);
+        ask(&mut used, "keep-alive");
+        let mut silent = connect(&page);
+        // The silent one came last, and the other one was answered since.
+        let answer = ask(&mut used, "keep-alive");
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-        drop(silent);
+        ask(&mut connect(&page), "close");
+        assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0, "it is closed");
+        ask(&mut used, "keep-alive");
+    }
+
+    /// Neither silence nor a request that never ends nor one that is kept open after its answer lasts.
+    #[test]
+    fn whoever_does_not_ask_within_the_time_is_closed() {
+        let page = page(Limits {
+            connections_max: 8,
+            life: AGES,
+            silence: Duration::from_millis(300),
+        });
+        let mut silent = connect(&page);
+        let mut answered = connect(&page);
+        ask(&mut answered, "keep-alive");
+        let mut slow = connect(&page);
+        slow.set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        slow.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+        let trickled = (0..1_000).take_while(|_| {
+            let open = slow.write_all(b"A: b\r\n").is_ok();
+            let wait = slow.read(&mut [0; 16]).map_err(|error| error.kind());
+            open && wait == Err(std::io::ErrorKind::WouldBlock)
+        });
+        assert!(trickled.count() < 1_000, "never closed");
+        assert_eq!(silent.read(&mut [0; 16]).unwrap(), 0);
+        assert_eq!(answered.read(&mut [0; 16]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_life_ends_however_busy_it_is() {
+        let page = page(Limits {
+            connections_max: 8,
+            life: Duration::from_millis(300),
+            silence: AGES,
+        });
+        let mut busy = connect(&page);
+        let request = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+        let asked = (0..1_000).take_while(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            busy.write_all(request).is_ok() && matches!(busy.read(&mut [0; 4_096]), Ok(1..))
+        });
+        assert!(asked.count() < 1_000, "never closed");
     }
 }

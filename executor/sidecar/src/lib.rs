@@ -31,6 +31,7 @@ mod page;
 mod refresh;
 mod rpc;
 mod snapshot;
+mod text;
 
 pub use health::{Control, Health, State};
 pub use http::{Sidecar, spawn};
@@ -42,3 +43,4 @@ pub use refresh::{
 };
 pub use rpc::{Endpoint, EndpointReject, RpcError};
 pub use snapshot::{CounterFamily, GaugeFamily, LatencyFamily, NanosFamily, Read, Snapshot};
+pub use text::printable;

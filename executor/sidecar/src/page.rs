@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::snapshot::{Labels, Samples, Snapshot};
+use crate::text::printable;
 
 const STYLE: &str = "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 table{border-collapse:collapse;width:100%}td{padding:.15rem .5rem;border-bottom:1px solid #8884}\
@@ -74,9 +75,10 @@ fn described(name: &str, labels: &Labels) -> String {
     out
 }
 
+/// Some of it is another host's text.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).chars() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -86,4 +88,21 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Health;
+
+    #[test]
+    fn an_error_of_another_host_brings_no_control_character() {
+        let health = Health {
+            faults: vec!["getEpochInfo: \x1b[2J\r<script>".to_owned()],
+            ..Health::default()
+        };
+        let page = render_page(&Snapshot::new(health));
+        assert!(!page.chars().any(char::is_control));
+        assert!(page.contains(r"\u{1b}[2J\r&lt;script&gt;"), "{page}");
+    }
 }

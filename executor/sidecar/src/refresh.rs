@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::rpc::{Endpoint, RpcError, call};
+use crate::text::printable;
 
 const THREAD_NAME: &str = "refresh";
+/// Longest text of a failure, characters: some of it is the node's.
+const FAILURE_CHARS_MAX: usize = 400;
 
 /// Whom to ask, and how often.
 #[derive(Debug, Clone)]
@@ -146,7 +148,15 @@ pub struct RefreshCounters {
     pub epoch_taken: AtomicU64,
     /// Stakes taken.
     pub stakes_taken: AtomicU64,
-    last_failure: Mutex<String>,
+    words: Mutex<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    /// Of the last round; empty when it was complete.
+    failure: String,
+    /// The newest question, to whom, and since when; its answer is waited for, or read.
+    asked: Option<(&'static str, String, Instant)>,
 }
 
 impl RefreshCounters {
@@ -164,33 +174,55 @@ impl RefreshCounters {
         .map(|(name, cell)| (name, cell.load(Relaxed)))
     }
 
-    /// What went wrong last, in words; empty when the last round was complete.
+    /// What went wrong in the last round, in words, naming the node; `None` when it was complete or none is over.
     #[must_use]
-    pub fn last_failure(&self) -> String {
-        let failure = self.last_failure.lock();
-        failure.map_or_else(
-            |poisoned| poisoned.into_inner().clone(),
-            |text| text.clone(),
-        )
+    pub fn failure(&self) -> Option<String> {
+        let words = self.words();
+        (!words.failure.is_empty()).then(|| words.failure.clone())
     }
 
-    fn note_failure(&self, text: String) {
-        match self.last_failure.lock() {
-            Ok(mut failure) => *failure = text,
-            Err(poisoned) => *poisoned.into_inner() = text,
+    /// As [`RefreshCounters::failure`], or, until a first round is over, which answer is waited for and since when.
+    /// Empty when the last round was complete.
+    #[must_use]
+    pub fn last_failure(&self) -> String {
+        let words = self.words();
+        match &words.asked {
+            Some((method, node, since))
+                if words.failure.is_empty() && self.round_completed.load(Relaxed) == 0 =>
+            {
+                let seconds = since.elapsed().as_secs();
+                format!("waiting for {node} since {seconds} s ({method})")
+            }
+            _ => words.failure.clone(),
         }
+    }
+
+    fn note_failure(&self, text: &str) {
+        let text: String = text.chars().take(FAILURE_CHARS_MAX).collect();
+        self.words().failure = printable(&text);
+    }
+
+    fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The running refresher. Dropping it stops the thread and waits for it.
 #[derive(Debug)]
 pub struct Refresher {
+    endpoint: Endpoint,
     counters: Arc<RefreshCounters>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Refresher {
+    /// Whom it asks.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// What it has done.
     #[must_use]
     pub fn counters(&self) -> &Arc<RefreshCounters> {
@@ -220,6 +252,7 @@ impl Drop for Refresher {
 pub fn refresh(plan: RefreshPlan, mut taker: Box<dyn Refreshed>) -> io::Result<Refresher> {
     let counters = Arc::new(RefreshCounters::default());
     let shared = Arc::clone(&counters);
+    let endpoint = plan.endpoint.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -243,12 +276,12 @@ pub fn refresh(plan: RefreshPlan, mut taker: Box<dyn Refreshed>) -> io::Result<R
                     let wait = match outcome {
                         Ok(()) => {
                             shared.round_completed.fetch_add(1, Relaxed);
-                            shared.note_failure(String::new());
+                            shared.note_failure("");
                             pause = plan.pause;
                             plan.every
                         }
                         Err(failure) => {
-                            shared.note_failure(failure);
+                            shared.note_failure(&failure);
                             // What was believed of the cluster may be what is wrong.
                             round.schedule = None;
                             let wait = pause;
@@ -262,8 +295,12 @@ pub fn refresh(plan: RefreshPlan, mut taker: Box<dyn Refreshed>) -> io::Result<R
                     }
                 }
             });
+            // A look-up of a name that nobody answers blocks a thread of the runtime for as long as the system tries;
+            // whoever stops does not wait for it.
+            runtime.shutdown_background();
         })?;
     Ok(Refresher {
+        endpoint,
         counters,
         stop: Some(stop),
         thread: Some(thread),
@@ -305,7 +342,13 @@ impl Round<'_> {
         let info: EpochInfo = self.ask("getEpochInfo", params.clone()).await?;
         let wanted = self.fits("getEpochInfo", taker.epoch_info(&info, &schedule))?;
         for wanted in wanted {
-            self.leaders(wanted, &finalized, taker).await?;
+            let known = self.leaders(wanted, &finalized, taker).await?;
+            if !known && wanted.epoch == info.epoch {
+                return Err(format!(
+                    "getLeaderSchedule at {}: it is null: the node does not know the leaders of epoch {}, which runs",
+                    self.plan.endpoint, info.epoch
+                ));
+            }
         }
         if taker.wants_stakes(info.epoch) {
             let accounts: VoteAccounts = self.ask("getVoteAccounts", params).await?;
@@ -316,27 +359,28 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// Whether the node knows them.
     async fn leaders(
         &self,
         wanted: EpochWanted,
         finalized: &serde_json::Value,
         taker: &mut dyn Refreshed,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let method = "getLeaderSchedule";
         let params = serde_json::json!([wanted.first_slot, finalized]);
         let Some(named) = self.ask_maybe(method, params).await? else {
             self.counters.epoch_unknown.fetch_add(1, Relaxed);
-            return Ok(());
+            return Ok(false);
         };
         let leaders = self.fits(method, leaders(named))?;
         self.fits(method, taker.leaders(&EpochAnswer { wanted, leaders }))?;
         self.counters.epoch_taken.fetch_add(1, Relaxed);
-        Ok(())
+        Ok(true)
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(
         &self,
-        method: &str,
+        method: &'static str,
         params: serde_json::Value,
     ) -> Result<T, String> {
         let answer = self.ask_maybe(method, params).await?;
@@ -345,10 +389,11 @@ impl Round<'_> {
 
     async fn ask_maybe<T: serde::de::DeserializeOwned>(
         &self,
-        method: &str,
+        method: &'static str,
         params: serde_json::Value,
     ) -> Result<Option<T>, String> {
         let Self { plan, counters, .. } = self;
+        counters.words().asked = Some((method, plan.endpoint.to_string(), Instant::now()));
         let answer = call(&plan.endpoint, method, params, plan.limit).await;
         answer.map_err(|error| {
             let count = match error {

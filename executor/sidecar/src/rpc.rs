@@ -55,15 +55,7 @@ impl Endpoint {
         if authority.contains('@') || path.contains('#') || !plain(authority) || !plain(path) {
             return Err(EndpointReject::Extra);
         }
-        // An IPv6 address has its colons within brackets.
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (authority, None),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(EndpointReject::Host);
-        }
+        let (host, port) = split(authority).ok_or(EndpointReject::Host)?;
         let port = match port {
             None => 80,
             Some(port) => match port.parse() {
@@ -85,6 +77,25 @@ impl Endpoint {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// The host, without the brackets that an IPv6 address has for its colons, and what stands where the port is.
+fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    let Some(rest) = authority.strip_prefix('[') else {
+        let (host, port) = match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        };
+        return (!host.is_empty() && !host.contains(['[', ']'])).then_some((host, port));
+    };
+    let (host, after) = rest.split_once(']')?;
+    // A link-local address has its interface behind it.
+    let address = host.split_once('%').map_or(host, |(address, _)| address);
+    let _: std::net::Ipv6Addr = address.parse().ok()?;
+    match after.strip_prefix(':') {
+        None if !after.is_empty() => None,
+        port => Some((host, port)),
     }
 }
 
@@ -213,6 +224,7 @@ mod tests {
             ("http://node:1?key=a", "node:1", "/?key=a"),
             ("http://[::1]:8899/rpc", "[::1]:8899", "/rpc"),
             ("http://[::1]", "[::1]:80", "/"),
+            ("http://[fe80::1%eth0]:1", "[fe80::1%eth0]:1", "/"),
         ] {
             let endpoint = Endpoint::parse(text).expect(text);
             assert_eq!(endpoint.to_string(), authority, "{text}");
@@ -223,6 +235,15 @@ mod tests {
             ("node:8899", EndpointReject::Scheme),
             ("http://", EndpointReject::Host),
             ("http://:80", EndpointReject::Host),
+            ("http://[::1", EndpointReject::Host),
+            ("http://::1]", EndpointReject::Host),
+            ("http://node]:80", EndpointReject::Host),
+            ("http://no[de", EndpointReject::Host),
+            ("http://::1:80", EndpointReject::Host),
+            ("http://[::1]80", EndpointReject::Host),
+            ("http://[node]:80", EndpointReject::Host),
+            ("http://[]:80", EndpointReject::Host),
+            ("http://a:b:80", EndpointReject::Port),
             ("http://node:0", EndpointReject::Port),
             ("http://node:99999", EndpointReject::Port),
             ("http://node:", EndpointReject::Port),

@@ -203,6 +203,7 @@ fn bad_answers_change_nothing_and_are_asked_for_again() {
     let (refresher, seen) = start(address, &[0]);
     let counters = Arc::clone(refresher.counters());
     until(|| counters.round_completed.load(Relaxed) >= 1);
+    let long = format!(r#"{{"result":"{}"}}"#, "x".repeat(100_000));
     let bad_key = LEADERS.replace("GNpM", "0NpM");
     for (method, good, bad, refused, word) in [
         (
@@ -223,6 +224,20 @@ fn bad_answers_change_nothing_and_are_asked_for_again() {
             "getLeaderSchedule",
             LEADERS,
             EPOCH_INFO,
+            true,
+            "unexpected answer",
+        ),
+        (
+            "getLeaderSchedule",
+            LEADERS,
+            r#"{"error":{"code":-1,"message":"\u001b[2J\n\u202e"}}"#,
+            false,
+            r"-1: \u{1b}[2J\n\u{202e}",
+        ),
+        (
+            "getEpochInfo",
+            EPOCH_INFO,
+            long.as_str(),
             true,
             "unexpected answer",
         ),
@@ -264,6 +279,9 @@ fn bad_answers_change_nothing_and_are_asked_for_again() {
         let before = count.load(Relaxed);
         say(&answers, method, bad);
         until(|| count.load(Relaxed) > before && counters.last_failure().contains(word));
+        let failure = counters.failure().unwrap();
+        assert!(failure.contains(&address.to_string()), "{failure}");
+        assert!(!failure.chars().any(char::is_control) && failure.len() < 10_000);
         say(&answers, method, good);
         let completed = counters.round_completed.load(Relaxed);
         until(|| counters.round_completed.load(Relaxed) > completed);
@@ -300,9 +318,31 @@ fn nobody_there() {
         (silent.local_addr().unwrap(), "no answer within"),
     ] {
         let (refresher, seen) = start(address, &[0]);
-        until(|| refresher.counters().last_failure().contains(word));
+        let counters = Arc::clone(refresher.counters());
+        if word == "no answer within" {
+            let waits = format!("waiting for {address} since 0 s (getEpochSchedule)");
+            until(|| counters.last_failure() == waits);
+            assert_eq!(counters.failure(), None);
+        }
+        until(|| counters.last_failure().contains(word));
+        let failure = counters.failure().unwrap();
+        assert!(failure.contains(&address.to_string()), "{failure}");
         until(|| seen.lock().unwrap().rounds > 0);
         assert_eq!(refresher.counters().round_completed.load(Relaxed), 0);
         drop(refresher);
     }
+}
+
+/// Goal: a node that knows the slot and not who leads its epoch is not taken for one that has said all.
+#[test]
+fn unknown_leaders_of_the_running_epoch_are_a_failure() {
+    let (address, answers) = serve();
+    say(&answers, "getLeaderSchedule", UNKNOWN_EPOCH);
+    let (refresher, _seen) = start(address, &[0]);
+    let counters = Arc::clone(refresher.counters());
+    until(|| counters.last_failure().contains("leaders of epoch 0"));
+    assert_eq!(counters.round_completed.load(Relaxed), 0);
+    say(&answers, "getLeaderSchedule", LEADERS);
+    until(|| counters.round_completed.load(Relaxed) > 0);
+    assert_eq!(counters.failure(), None);
 }

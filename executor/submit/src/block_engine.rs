@@ -152,6 +152,8 @@ impl BlockEngineLane {
         let run = move || {
             thread_setup();
             runtime.block_on(driver.run());
+            // A look-up of a name that nobody answers keeps a thread of the runtime; the end does not wait for it.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
             .name(format!("lane-{}", id.0))
