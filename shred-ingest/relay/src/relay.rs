@@ -7,6 +7,7 @@ use shred_quic::QuicSender;
 use shred_resolve::{Arrival, Leaders, Policy, Sieve, SievePlan};
 use shred_source::arena::Datagram;
 use shred_source::{CoreFrames, RX_BURST, RxFrames};
+use shred_wire::Slot;
 
 use crate::RelayError;
 use crate::counters::{DestinationCounters, RelayCounters};
@@ -117,6 +118,12 @@ impl Relay {
     #[must_use]
     pub fn counters(&self) -> &Arc<RelayCounters> {
         &self.counters
+    }
+
+    /// The highest slot that something authentic was received of.
+    #[must_use]
+    pub fn highest_slot(&self) -> Option<Slot> {
+        self.sieve.highest_slot()
     }
 
     /// True when no input will ever bring a datagram again.

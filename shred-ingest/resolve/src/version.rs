@@ -219,6 +219,14 @@ impl Version {
         !self.is_whole() && !self.code_mismatched && self.slab != NONE && self.count() >= 32
     }
 
+    /// As [`Version::is_recoverable`] once a shred that it has not got is added.
+    #[inline]
+    pub(crate) fn is_recoverable_with(&self, shred: &ShredView<'_>) -> bool {
+        let mut version = *self;
+        version.mark(shred);
+        version.is_recoverable()
+    }
+
     /// Payload area of its data shreds, in bytes.
     #[inline]
     pub(crate) const fn capacity(&self) -> usize {
