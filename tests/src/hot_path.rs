@@ -15,7 +15,7 @@ use demo::wire::{Wire, WireConfig, WireCounters};
 use demo::{Datagrams, Exchange, Generator, GeneratorConfig};
 use overmind::clock::realtime;
 use overmind::commands::demo::{engine_config, resolve_plan, throw_away_builder};
-use overmind::commands::run::lock_memory;
+use overmind::commands::lock_memory;
 use overmind::config::LockMemory;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};

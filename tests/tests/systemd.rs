@@ -10,7 +10,12 @@ use std::process::Command;
 /// Most exposure that `systemd-analyze security` may find, in tenths of its scale from 0 to 10.
 const EXPOSURE_TENTHS_MAX: u32 = 15;
 
-const UNITS: [&str; 2] = ["overmind.service", "overmind.slice"];
+const UNITS: [&str; 3] = [
+    "overmind.service",
+    "overmind-relay.service",
+    "overmind.slice",
+];
+const SERVICES: [&str; 2] = ["overmind.service", "overmind-relay.service"];
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,8 +30,7 @@ impl Copies {
     fn new(test: &str) -> Self {
         let folder =
             std::env::temp_dir().join(format!("overmind-units-{test}-{}", std::process::id()));
-        let drop_ins = folder.join("overmind.service.d");
-        std::fs::create_dir_all(&drop_ins).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
         for unit in UNITS {
             let text = std::fs::read_to_string(source(unit)).unwrap();
             std::fs::write(
@@ -35,12 +39,15 @@ impl Copies {
             )
             .unwrap();
         }
-        std::fs::copy(
-            source("credentials.conf"),
-            drop_ins.join("credentials.conf"),
-        )
-        .unwrap();
-        Self(folder)
+        let copies = Self(folder);
+        copies.drop_in("overmind.service", "credentials.conf");
+        copies
+    }
+
+    fn drop_in(&self, service: &str, name: &str) {
+        let folder = self.0.join(format!("{service}.d"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(source(name), folder.join(name)).unwrap();
     }
 
     fn paths(&self) -> impl Iterator<Item = PathBuf> + '_ {
@@ -106,39 +113,77 @@ fn a_broken_unit_would_be_found() {
 }
 
 #[test]
-fn the_service_exposes_little() {
-    let Some(mut analyze) = analyze() else { return };
-    let copies = Copies::new("exposure");
-    let output = analyze
-        .args(["security", "--offline=true", "--no-pager"])
-        .arg(format!("--threshold={EXPOSURE_TENTHS_MAX}"))
-        .arg(copies.0.join("overmind.service"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("unrecognized option") {
-        eprintln!("this systemd-analyze cannot judge a file: {errors}");
-        return;
+fn the_services_expose_little() {
+    for service in SERVICES {
+        let Some(mut analyze) = analyze() else { return };
+        let copies = Copies::new(&format!("exposure-{service}"));
+        let output = analyze
+            .args(["security", "--offline=true", "--no-pager"])
+            .arg(format!("--threshold={EXPOSURE_TENTHS_MAX}"))
+            .arg(copies.0.join(service))
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if errors.contains("unrecognized option") {
+            eprintln!("this systemd-analyze cannot judge a file: {errors}");
+            return;
+        }
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{service}: {report}\n{errors}");
     }
-    let report = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{report}\n{errors}");
+}
+
+/// Goal: with the drop-in for AF_XDP the units are still accepted, and what `doctor` wants is allowed.
+#[test]
+fn the_drop_in_for_xdp_is_accepted_with_each_service() {
+    let text = std::fs::read_to_string(source("xdp.conf")).unwrap();
+    for wanted in [
+        "AmbientCapabilities=CAP_NET_RAW CAP_BPF CAP_NET_ADMIN",
+        "CapabilityBoundingSet=CAP_NET_RAW CAP_BPF CAP_NET_ADMIN",
+        "RestrictAddressFamilies=AF_XDP",
+        "SystemCallFilter=bpf",
+    ] {
+        assert!(text.lines().any(|line| line == wanted), "no line {wanted}");
+    }
+    let Some(mut analyze) = analyze() else { return };
+    let copies = Copies::new("xdp");
+    for service in SERVICES {
+        copies.drop_in(service, "xdp.conf");
+    }
+    let output = analyze.arg("verify").args(copies.paths()).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && !complaints.contains("xdp.conf"),
+        "{complaints}"
+    );
 }
 
 #[test]
-fn the_service_keeps_what_the_program_relies_on() {
-    let text = std::fs::read_to_string(source("overmind.service")).unwrap();
-    for line in [
-        "Type=notify",
-        "WatchdogSec=10",
-        "RestartPreventExitStatus=2 3",
-        "RuntimeDirectory=overmind",
-        "RuntimeDirectoryMode=0700",
-        "LimitMEMLOCK=infinity",
-        "LimitCORE=0",
-        "NoNewPrivileges=yes",
-        "MemoryDenyWriteExecute=yes",
-        "CapabilityBoundingSet=",
+fn the_services_keep_what_the_program_relies_on() {
+    for (service, own) in [
+        ("overmind.service", "overmind"),
+        ("overmind-relay.service", "overmind-relay"),
     ] {
-        assert!(text.lines().any(|got| got == line), "no line {line}");
+        let text = std::fs::read_to_string(source(service)).unwrap();
+        let runtime = format!("RuntimeDirectory={own}");
+        let state = format!("StateDirectory={own}");
+        for line in [
+            "Type=notify",
+            "WatchdogSec=10",
+            "RestartPreventExitStatus=2 3",
+            runtime.as_str(),
+            state.as_str(),
+            "RuntimeDirectoryMode=0700",
+            "LimitMEMLOCK=infinity",
+            "LimitCORE=0",
+            "NoNewPrivileges=yes",
+            "MemoryDenyWriteExecute=yes",
+            "CapabilityBoundingSet=",
+        ] {
+            assert!(
+                text.lines().any(|got| got == line),
+                "{service}: no line {line}"
+            );
+        }
     }
 }

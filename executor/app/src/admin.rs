@@ -78,6 +78,16 @@ pub enum AdminError {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody holds the socket and says nothing.
+    #[error(
+        "an executor holds {} but did not answer within {} s: it is starting, or stuck",
+        path.display(),
+        ANSWER_TIMEOUT.as_secs()
+    )]
+    NoAnswer {
+        /// The path asked.
+        path: PathBuf,
+    },
     /// The answer is not one of ours.
     #[error("{} answered something else than an executor would: {answer:?}", path.display())]
     BadAnswer {
@@ -165,13 +175,14 @@ impl Drop for Admin {
 
 /// Serves `plan.socket` and watches `plan.kill_file`, in threads of their own.
 ///
-/// A kill file that is already there kills before this returns.
+/// A kill file that is already there kills before this returns. A process without a `control` trades nothing: it
+/// refuses `kill`, `reduce` and `resume`, and its kill file means nothing.
 ///
 /// # Errors
 /// When the directory is open to others, another executor holds the socket, or the system refuses.
 pub fn spawn(
     plan: &AdminPlan,
-    control: Arc<risk::Control>,
+    control: Option<Arc<risk::Control>>,
     status: Status,
 ) -> Result<Admin, AdminError> {
     let io_error = |source| AdminError::Io {

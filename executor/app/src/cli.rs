@@ -82,13 +82,15 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run the service.
     Run(RunArgs),
+    /// Pass shreds on to other hosts, each once, and serve their entries over gRPC.
+    Relay(RelayArgs),
     /// Replay captures deterministically and print the state hash.
     Replay(ReplayArgs),
     /// Print every transaction of a capture as one JSON line.
     Decode(DecodeArgs),
     /// Record live datagrams to a pcap file.
     Capture(CaptureArgs),
-    /// Ask a running executor how it is.
+    /// Ask a running executor or relay how it is.
     Status(StatusArgs),
     /// Show which source of shreds is first, how late the others are, and which are dead.
     Sources(SourcesArgs),
@@ -100,6 +102,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Check, show or print a configuration.
     Config(ConfigArgs),
+    /// Make a key for a node, or show the identity of one.
+    Keys(KeysArgs),
     /// Say what a refusal or counter code means and what to do about it.
     Explain(ExplainArgs),
 }
@@ -154,7 +158,8 @@ Examples:
 Exit codes:
   0  stopped as asked (SIGINT, SIGTERM)
   1  stopped by a fault
-  2  the configuration cannot be used, or another executor uses the state directory
+  2  the configuration, a socket or the page's address cannot be used, or another executor uses the
+     state directory
   3  refused: live mode")]
 pub struct RunArgs {
     /// The configuration (deploy/overmind.example.toml explains every key).
@@ -166,7 +171,46 @@ pub struct RunArgs {
     /// Take shreds from the embedded market instead of the configured sources.
     #[arg(long)]
     pub embedded_market: bool,
-    /// Print log lines as JSON.
+    /// Print log lines as JSON: one object `{"at":..,"line":..}` each, `at` in nanoseconds of the UNIX epoch.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `overmind relay`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+Opens the sources of the configuration that are marked `redistributable = true`, and no other.
+Every authentic shred goes once, whichever source brings it first, to each of `[relay]`'s
+destinations (UDP) and nodes (QUIC); its entries go to the gRPC clients of `[relay.entries]`.
+Beside an executor it runs as a process of its own, with a file, ports and a socket of its own.
+
+A file that is enough (README.md, section Relay, shows two regions and existing gRPC clients):
+
+  [ingest]
+  leaders_rpc = \"http://127.0.0.1:8899\"
+  [[ingest.sources]]
+  name = \"feed\"
+  bind = \"0.0.0.0:20000\"
+  redistributable = true
+  [relay]
+  destinations = [\"192.0.2.10:20000\"]
+  [relay.entries]
+  bind = \"127.0.0.1:9999\"
+
+Examples:
+  overmind relay --config relay.toml
+  overmind status --config relay.toml        what was passed on, dropped and refused
+  overmind sources --config relay.toml       which source was first how often
+Exit codes:
+  0  stopped as asked (SIGINT, SIGTERM)
+  1  stopped by a fault
+  2  the configuration cannot be used, or names nothing that may or should be passed on
+  3  refused: live mode")]
+pub struct RelayArgs {
+    /// The configuration; `[ingest]` and `[relay]` of it matter (`overmind config example` explains every key).
+    #[arg(long, value_name = "F")]
+    pub config: PathBuf,
+    /// Print log lines as JSON, `{"at":..,"line":..}`, and on stdout the last status as one object when it ends.
     #[arg(long)]
     pub json: bool,
 }
@@ -184,10 +228,12 @@ pub struct ReplayArgs {
     /// Captures (classic or nanosecond pcap); several are merged by stamp, then by order.
     #[arg(value_name = "F.pcap", required = true)]
     pub files: Vec<PathBuf>,
-    /// Configuration of strategy, risk and bundle; the built-in defaults otherwise.
+    /// Configuration of leaders, resolver, strategy and risk; without it those of the demo, whose captures they fit: its
+    /// limits are wider than the defaults of a configuration.
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
-    /// Leaders: `{"<slot>":"<base58 identity>"}`. Wanted unless `--unverified` is said.
+    /// Leaders: `{"<slot>":"<base58 identity>"}`; otherwise `ingest.leaders_file` of `--config`. Wanted unless
+    /// `--unverified` is said.
     #[arg(long, value_name = "F.json")]
     pub leaders: Option<PathBuf>,
     /// Emit transactions before their set is authenticated, marked unverified.
@@ -253,6 +299,9 @@ pub struct CaptureArgs {
     /// The pcap file to write (nanosecond stamps).
     #[arg(short = 'o', long, value_name = "F.pcap")]
     pub output: PathBuf,
+    /// Replace the file if there is one; it is refused otherwise.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Stop after this many seconds; until SIGINT otherwise.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub seconds: Option<u32>,
@@ -304,9 +353,15 @@ Examples:
   overmind sources --leaders             and by the leader whose shreds they are
   overmind sources --json | jq '.sources[] | {name, won, state}'
 Exit codes:
-  0  it answered, and every source is alive
-  1  it answered, and a source is dead: it brought nothing for two slots while others did
-  4  nothing answered")]
+  0  it answered, and every source is alive; or --watch was interrupted
+  1  it answered, and a source is not alive: dead (it brought nothing for two slots while others
+     did), silent (nothing for 5 s, or nothing yet) or refused (for 5 s nothing that can be used;
+     beside good sources at once)
+  4  nothing answered; --watch waits and goes on instead
+Columns:
+  won %    of all shreds, those that it brought first by the stamps
+  unique   shreds that nobody else brought; - until the first slot is settled, some 64 slots on
+  sets %   of all FEC sets, those that a shred of it made whole")]
 pub struct SourcesArgs {
     /// Go on until interrupted, once a second; with `--json` one object a line, its numbers cumulative.
     #[arg(long)]
@@ -390,8 +445,10 @@ pub enum ConfigAction {
     #[command(after_help = "\
 Examples:
   overmind config check --config overmind.toml
+  systemd-run --pipe --wait -p User=overmind -p LoadCredential=NAME:FILE \\
+      overmind config check --config overmind.toml      with keys that come as credentials
 Exit codes:
-  0  usable
+  0  usable; warnings, if any, are on stderr
   2  not usable; every problem is listed with its line and fix")]
     Check(ConfigFileArgs),
     /// Print a configuration with every default filled in, paths of this host and user included.
@@ -423,6 +480,48 @@ pub struct ConfigFileArgs {
     pub json: bool,
 }
 
+/// `overmind keys`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+/// One of the `keys` commands.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum KeysAction {
+    /// Make a new key in a new file of mode 0600, and print the identity that others know it by.
+    #[command(after_help = "\
+For `identity_file` of a source of kind quic and of [relay]: who a node is, and nothing that holds money.
+
+Examples:
+  overmind keys new --file /etc/overmind/keys/node
+Exit codes:
+  0  made; its identity is on stdout
+  2  the file exists already, or cannot be made")]
+    New(KeyFileArgs),
+    /// Print the identity of a key file.
+    #[command(after_help = "\
+Examples:
+  overmind keys show --file /etc/overmind/keys/node
+Exit codes:
+  0  its identity is on stdout
+  2  the file cannot be read, is open to others, or holds no key")]
+    Show(KeyFileArgs),
+}
+
+/// The file that a `keys` command makes or reads.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct KeyFileArgs {
+    /// The key file.
+    #[arg(long, value_name = "F")]
+    pub file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `overmind explain`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -433,7 +532,7 @@ Exit codes:
   0  explained
   2  no such code; the nearest ones are named")]
 pub struct ExplainArgs {
-    /// A refusal code as printed in tables, metrics and acknowledgements; all when absent.
+    /// A refusal, a counter or a source's state as tables, status, metrics and acknowledgements name it; all when absent.
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
     /// Print JSON.
@@ -545,6 +644,7 @@ mod tests {
             "overmind demo --plant stale-blockhash --http off --threads fused",
             "overmind demo --plant broken-signature",
             "overmind run --config f.toml --mode paper --embedded-market",
+            "overmind relay --config f.toml --json",
             "overmind replay a.pcap b.pcap --config f --leaders l --unverified --as-fast-as-possible --threads fused --json",
             "overmind decode f.pcap --leaders l.json --shred-version 50093 --unverified",
             "overmind capture --config f -o out.pcap --seconds 3",
@@ -558,6 +658,8 @@ mod tests {
             "overmind config check --config f",
             "overmind config show --config f --json",
             "overmind config example",
+            "overmind keys new --file f",
+            "overmind keys show --file f --json",
             "overmind explain risk.killed --json",
             "overmind explain",
         ] {
@@ -577,6 +679,7 @@ mod tests {
             "overmind decode",
             "overmind decode f --shred-version 65536",
             "overmind run",
+            "overmind relay",
             "overmind capture --config f",
             "overmind status --socket s --config f",
             "overmind frobnicate",

@@ -3,9 +3,11 @@
 //!
 //! One TOML file, `deploy/overmind.example.toml`, explains every key. Unknown keys are errors that
 //! name the nearest known one. Every refusal names the field, its value and the fix. Nothing here
-//! opens a socket or reads a clock; [`Host`] carries the few facts about the machine that matter.
+//! opens a socket or reads a clock; [`Host`] carries the few facts about the machine that matter, and whoever looks at
+//! the files that are named adds to the [`Survey`].
 
 mod check;
+mod files;
 mod host;
 mod plan;
 mod sections;
@@ -13,27 +15,35 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::check::FieldError;
+pub use self::files::{FileKind, NamedFile};
 pub use self::host::Host;
 pub use self::plan::{
-    AdminPlan, IngestPlan, MemoryPlan, Opening, Plan, QuicIdentity, QuicPlan, ShredstreamPlan,
-    SourcePlan, SubmitPlan, ThreadsPlan,
+    AdminPlan, EntriesPlan, IngestPlan, MemoryPlan, Opening, Plan, QuicIdentity, QuicPlan,
+    RelayPlan, ShredstreamPlan, SourcePlan, SubmitPlan, ThreadsPlan,
 };
 pub use self::sections::{
     AdminConfig, BridgeConfig, BundleConfig, CaptureConfig, EngineConfig, HttpConfig, Idle,
-    IngestConfig, Lane, Layout, LockMemory, Mode, ModeConfig, Policy, ProducerConfig, RiskConfig,
-    ShredstreamConfig, SourceConfig, SourceKind, StrategyConfig, SubmitConfig, Template,
-    ThreadsConfig, Verify, XdpMode, ZeroCopy,
+    IngestConfig, Lagging, Lane, Layout, LockMemory, Mode, ModeConfig, NodeConfig, Policy,
+    ProducerConfig, RelayConfig, RelayEntriesConfig, RiskConfig, ShredstreamConfig, SourceConfig,
+    SourceKind, StrategyConfig, SubmitConfig, Template, ThreadsConfig, V1Batches, Verify, XdpMode,
+    ZeroCopy,
 };
-pub use self::survey::{Problem, Problems};
+pub use self::survey::{Problem, Problems, Survey};
+use crate::regular::open_regular;
 
 /// The commented example, embedded so that `overmind config example` needs no file.
 const EXAMPLE: &str = include_str!("../../../deploy/overmind.example.toml");
+
+/// Longest configuration that is read: some forty of the example.
+const FILE_LEN_MAX: u64 = 1 << 20;
 
 /// The configuration as typed. Absent keys take the value of [`Config::default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,13 +69,30 @@ pub struct Config {
     pub submit: SubmitConfig,
     /// `[bridge]`
     pub bridge: BridgeConfig,
+    /// `[relay]`
+    pub relay: RelayConfig,
     /// `[admin]`
     pub admin: AdminConfig,
     /// `[http]`
     pub http: HttpConfig,
     /// `[capture]`
     pub capture: CaptureConfig,
+    /// The file it was read from, for the lines of what does not fit.
+    #[serde(skip)]
+    file: SourceText,
 }
+
+/// Name and text of the file that a configuration was read from, if it was. No part of what it says: all are equal.
+#[derive(Debug, Clone, Default)]
+struct SourceText(Option<Arc<(String, String)>>);
+
+impl PartialEq for SourceText {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for SourceText {}
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,20 +133,31 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and parses a file. Values are checked by [`Config::plan`].
+    /// Reads and parses a file. Values are checked by [`Config::plan`]; but when it cannot be parsed, everything that is
+    /// wrong is listed at once, as [`Config::survey`] does.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] or [`ConfigError::Syntax`].
+    /// [`ConfigError::Read`] or [`ConfigError::Several`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&read(path)?, &path.display().to_string())
+        let (text, origin) = (read(path)?, path.display().to_string());
+        match Self::parse(&text, &origin) {
+            Ok(mut config) => {
+                config.file = SourceText(Some(Arc::new((origin, text))));
+                Ok(config)
+            }
+            Err(error) => match Self::survey(&text, &origin, &Host::read()) {
+                Err(all @ ConfigError::Several(_)) => Err(all),
+                _ => Err(error),
+            },
+        }
     }
 
-    /// Reads a file and lists everything that is wrong with it, as [`Config::survey`] does.
-    ///
-    /// # Errors
-    /// As [`Config::survey`], or [`ConfigError::Read`].
-    pub fn survey_file(path: &Path, host: &Host) -> Result<Plan, ConfigError> {
-        Self::survey(&read(path)?, &path.display().to_string(), host)
+    /// What does not fit, with lines when it was read from a file.
+    fn refused(&self, errors: Vec<FieldError>) -> ConfigError {
+        match &self.file.0 {
+            Some(file) => ConfigError::Several(Problems::of_fields(&file.0, &file.1, &errors)),
+            None => ConfigError::Fields(errors),
+        }
     }
 
     /// Parses TOML text; `origin` names it in errors.
@@ -158,6 +196,8 @@ impl Config {
         }];
         // Nobody is asked to send to it.
         self.shredstream = ShredstreamConfig::default();
+        // Nor is what it brings passed on.
+        self.relay = RelayConfig::default();
         self.ingest.leaders_file = None;
         self.ingest.leaders_rpc = None;
         self.ingest.leaders_supplied = true;
@@ -166,10 +206,15 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    let mut text = String::new();
+    let read = open_regular(path, FILE_LEN_MAX).and_then(|mut file| file.read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(source) => Err(ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
@@ -187,9 +232,37 @@ fn place(text: &str, error: &toml::de::Error) -> (usize, usize, String) {
     let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
     let typed = text.lines().nth(line - 1).unwrap_or_default().trim();
     let message = message_of(error);
-    let hint = did_you_mean(&message);
-    let message = format!("{message} (in `{}`){hint}", shortened(typed));
+    let value = error.span().and_then(|span| text.get(span));
+    let hint =
+        address_hint(&message, value.unwrap_or_default()).unwrap_or_else(|| did_you_mean(&message));
+    let message = format!(
+        "{} (in `{}`){}",
+        check::shown(&message),
+        shortened(typed),
+        hint
+    );
     (line, column, message)
+}
+
+/// What to write instead of a value that is no address, as the standard library calls it.
+fn address_hint(message: &str, value: &str) -> Option<String> {
+    let value = value.trim_matches(['"', '\'']);
+    if message.starts_with("invalid IP address syntax") {
+        return Some("; write numbers, as 239.1.1.1".to_owned());
+    }
+    if !message.starts_with("invalid socket address syntax") {
+        return None;
+    }
+    if let Ok(ip) = value.parse::<IpAddr>() {
+        let both = SocketAddr::new(ip, 20_000).to_string();
+        return Some(format!("; write {}PORT", both.trim_end_matches("20000")));
+    }
+    let port = value.strip_prefix("localhost:");
+    let port = port.filter(|port| port.parse::<u16>().is_ok());
+    Some(match port {
+        Some(port) => format!("; write 127.0.0.1:{port} (names are not looked up)"),
+        None => "; write ADDRESS:PORT in numbers, as 127.0.0.1:20000 or [::1]:20000".to_owned(),
+    })
 }
 
 fn message_of(error: &toml::de::Error) -> String {

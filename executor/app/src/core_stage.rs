@@ -9,7 +9,7 @@ use brain_wire::ArmedSignal;
 use bundle::BundleCell;
 use engine::Engine;
 use rtrb::{Consumer, Producer};
-use shred_resolve::{Arbiter, Arrival, Arrived, Policy, Resolver};
+use shred_resolve::{Arbiter, Arrival, Arrived, Policy, Reject, Resolver};
 use shred_source::{CoreFrames, RX_BURST};
 use submit::{Outcome, Report};
 
@@ -229,6 +229,11 @@ impl CoreStage {
                 for (index, arrived) in burst.iter().enumerate() {
                     let outcome = wiring.datagram(&burst, index, leaders.as_ref());
                     let (bytes, at) = (arrived.bytes(), arrived.arrival());
+                    if let Err(reason) = outcome
+                        && !matches!(reason, Reject::Duplicate | Reject::Surplus)
+                    {
+                        published.note_stray(bytes, reason);
+                    }
                     arbiter.note(bytes, at.source, at.at, outcome, leaders.as_ref());
                     if let Some(verify) = verify {
                         while let Some(check) = wiring.next_check() {

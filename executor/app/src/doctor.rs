@@ -5,6 +5,8 @@
 
 mod checks;
 mod facts;
+mod files;
+mod interfaces;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +15,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use self::checks::config_finding;
+use self::checks::{config_findings, unread_config};
 use self::facts::Facts;
+pub(crate) use self::files::{Seen, look_at};
+use self::interfaces::addresses;
+pub(crate) use self::interfaces::lacking_interfaces;
 use crate::cli::{DoctorArgs, exit};
-use crate::config::Config;
+use crate::config::Survey;
 use crate::output::counted;
 
 /// How bad a finding is.
@@ -126,20 +131,20 @@ impl Report {
 impl Facts {
     fn examine(&self, config: Option<&Path>) -> Report {
         let mut findings = Vec::new();
-        let configured =
-            config.map(|path| Config::load(path).and_then(|config| config.plan(&self.host)));
-        let plan = match &configured {
-            Some(Ok(plan)) => Some(plan),
+        let read = config.map(|path| (path, Survey::of_file(path, &self.host)));
+        let survey = match &read {
+            Some((_, Ok(survey))) => Some(survey),
             _ => None,
         };
-        if let (Some(path), Some(result)) = (config, &configured) {
-            findings.push(config_finding(
-                path,
-                result.as_ref().err().map(ToString::to_string),
-            ));
+        let plan = survey.and_then(Survey::plan);
+        match &read {
+            Some((path, Ok(survey))) => {
+                findings.extend(config_findings(path, survey));
+                findings.extend(self.files_findings(survey));
+            }
+            Some((path, Err(error))) => findings.push(unread_config(path, error.to_string())),
+            None => {}
         }
-        findings.extend(plan.map(|plan| self.files_finding(plan)));
-        findings.extend(plan.and_then(|plan| self.keys_finding(plan)));
         findings.push(self.kernel());
         findings.push(self.cpus());
         findings.push(self.isolation(plan));
@@ -153,9 +158,11 @@ impl Facts {
         findings.push(self.receive_buffer(plan));
         findings.push(self.receive_stamps());
         findings.push(self.io_uring(plan));
+        findings.extend(plan.and_then(addresses));
         findings.extend(self.xdp(plan));
         findings.extend(self.multicast(plan));
         findings.extend(self.quic(plan));
+        findings.extend(self.relay(plan));
         findings.push(self.open_files());
         findings.push(self.core_dumps());
         findings.push(self.service_manager());

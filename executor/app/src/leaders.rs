@@ -2,21 +2,26 @@
 
 mod follow;
 
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use shred_resolve::{Leader, Leaders, SlotLeaders};
 use shred_wire::Slot;
 
-pub use follow::{Follower, LeaderCell};
+use crate::config::IngestPlan;
+use crate::output::counted;
+use crate::regular::open_regular;
+
+pub use follow::{Follower, LeaderAlarm, LeaderCell};
 
 /// Slots of two mainnet epochs, the running one and the next: what a service may need to be told at once.
 const FILE_SLOTS: u64 = 2 * 432_000;
 /// Bytes that one slot may take in the file: 44 of base58, 10 digits, and room for quotes, blanks and a line's end.
 const FILE_SLOT_LEN: u64 = 80;
-/// Longest file that is read, some 69 MB. It is read whole, beside the resolver's memory.
+/// Longest file that is read, some 69 MB.
 const FILE_LEN_MAX: u64 = FILE_SLOTS * FILE_SLOT_LEN;
 /// Key in a file of indices that tells the epoch's first slot.
 const FIRST_SLOT: &str = "first_slot";
@@ -36,8 +41,11 @@ pub enum LeadersError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It is neither `{"<slot>":"<base58 identity>"}` nor `{"<base58 identity>":[indices],"first_slot":N}`.
-    #[error("leaders file {path}: {reason}; expected {{\"<slot>\":\"<base58 identity>\", ...}}")]
+    /// It is neither `{"<slot>":"<base58 identity>"}` nor an answer of `getLeaderSchedule` with `"first_slot":N` in it.
+    #[error(
+        "leaders file {path}: {reason}; expected {{\"<slot>\":\"<base58 identity>\", ...}}, or what `getLeaderSchedule` \
+         answers with \"first_slot\": N put into it"
+    )]
     Content {
         /// The file.
         path: String,
@@ -48,20 +56,32 @@ pub enum LeadersError {
 
 impl LeaderSchedule {
     /// Reads `{"<slot>":"<base58 identity>"}`, or the answer of RPC `getLeaderSchedule`,
-    /// `{"<base58 identity>":[slots, counted from the epoch's first]}`, with `"first_slot"` put into it.
+    /// `{"<base58 identity>":[slots, counted from the epoch's first]}`, with `"first_slot"` put into it; with what is
+    /// around it, `{"jsonrpc":"2.0","result":{..},"id":1}`, or without.
+    ///
+    /// Memory is bounded by the slots of two epochs, some 100 MB, and not by the file.
     ///
     /// # Errors
     /// [`LeadersError`] when the file cannot be read or says something else.
     pub fn load(path: &Path) -> Result<Self, LeadersError> {
-        let shown = path.display().to_string();
-        let text = read(path).map_err(|source| LeadersError::Read {
-            path: shown.clone(),
+        let unreadable = |source| LeadersError::Read {
+            path: path.display().to_string(),
             source,
-        })?;
-        Self::parse(&text).map_err(|reason| LeadersError::Content {
-            path: shown,
+        };
+        let unusable = |reason| LeadersError::Content {
+            path: path.display().to_string(),
             reason,
-        })
+        };
+        let file = open_regular(path, FILE_LEN_MAX).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => unreadable(too_large()),
+            _ => unreadable(error),
+        })?;
+        let named = Named::read(serde_json::de::IoRead::new(BufReader::new(file)));
+        let named = named.map_err(|error| match error.classify() {
+            serde_json::error::Category::Io => unreadable(error.into()),
+            _ => unusable(error.to_string()),
+        })?;
+        named.schedule().map_err(unusable)
     }
 
     /// As [`LeaderSchedule::load`], from text.
@@ -69,38 +89,44 @@ impl LeaderSchedule {
     /// # Errors
     /// A sentence that says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let Named(named) = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let (mut slots, mut epoch, mut first) = (Vec::new(), Vec::new(), None);
-        for (name, value) in named {
-            match value {
-                Given::Identity(identity) => {
-                    let number: u64 = name
-                        .parse()
-                        .map_err(|_| format!("{:?} is not a slot", short(&name)))?;
-                    let key =
-                        key(&identity).map_err(|reason| format!("slot {number}: {reason}"))?;
-                    slots.push((Slot(number), key));
-                }
-                Given::Indices(indices) => epoch.push((key(&name)?, indices)),
-                Given::Number(slot) if name == FIRST_SLOT && first.is_none() => {
-                    first = Some(Slot(slot));
-                }
-                Given::Number(_) => return Err(format!("{:?} has a number", short(&name))),
+        let named = Named::read(serde_json::de::StrRead::new(text));
+        named.map_err(|error| error.to_string())?.schedule()
+    }
+
+    /// What it names, for a person: the first and the last slot, the slots between them that nobody leads, and how
+    /// many leaders there are. Looks at every slot.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let first = self.0.first().0;
+        let Some(last) = self
+            .0
+            .slot_count()
+            .checked_sub(1)
+            .map(|slots| first.saturating_add(slots))
+        else {
+            return "no slot".to_owned();
+        };
+        let (mut leaders, mut unnamed) = (BTreeSet::new(), 0);
+        for slot in first..=last {
+            match self.0.get(Slot(slot)) {
+                Some(leader) => drop(leaders.insert(leader)),
+                None => unnamed += 1,
             }
         }
-        match first {
-            _ if epoch.is_empty() && first.is_none() => Self::from_slots(&slots),
-            Some(first) if slots.is_empty() => {
-                let count = epoch.iter().map(|(_, indices)| indices.len() as u64).sum();
-                SlotLeaders::from_indices(first, count, &epoch)
-                    .map(Self)
-                    .map_err(|reject| reject.to_string())
-            }
-            None if slots.is_empty() => Err(format!(
-                "it counts slots from an epoch's first and does not say which that is; put \"{FIRST_SLOT}\": N into it"
-            )),
-            _ => Err("it names leaders by slot and slots by leader".to_owned()),
-        }
+        let leaders = counted(leaders.len() as u64, "leader", "leaders");
+        let without = match unnamed {
+            0 => String::new(),
+            _ => format!(", {} without one", counted(unnamed, "slot", "slots")),
+        };
+        format!("slots {first}..{last}, {leaders}{without}")
+    }
+
+    /// The first and the last slot that it names; `None` when it names none.
+    #[must_use]
+    pub fn span(&self) -> Option<(Slot, Slot)> {
+        let first = self.0.first();
+        let beyond = self.0.slot_count().checked_sub(1)?;
+        Some((first, Slot(first.0.saturating_add(beyond))))
     }
 
     /// Builds a schedule from pairs in any order.
@@ -121,26 +147,12 @@ impl Leaders for LeaderSchedule {
     }
 }
 
-/// Reads a file that may be anything, up to a bound.
-fn read(path: &Path) -> std::io::Result<String> {
-    let too_large = || {
-        let reason = format!(
-            "more than {FILE_LEN_MAX} bytes, which hold two epochs ({FILE_SLOTS} slots); leave out the epochs that are \
-             not needed"
-        );
-        std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason)
-    };
-    let file = std::fs::File::open(path)?;
-    if file.metadata()?.len() > FILE_LEN_MAX {
-        return Err(too_large());
-    }
-    // What is no regular file tells no length.
-    let mut text = String::new();
-    let len = file.take(FILE_LEN_MAX + 1).read_to_string(&mut text)?;
-    if len as u64 > FILE_LEN_MAX {
-        return Err(too_large());
-    }
-    Ok(text)
+fn too_large() -> std::io::Error {
+    let reason = format!(
+        "more than {FILE_LEN_MAX} bytes, which hold two epochs ({FILE_SLOTS} slots); leave out the epochs that are not \
+         needed"
+    );
+    std::io::Error::new(ErrorKind::FileTooLarge, reason)
 }
 
 /// The beginning of what was written, for a message.
@@ -161,39 +173,188 @@ fn key(identity: &str) -> Result<[u8; 32], String> {
     }
 }
 
-/// What stands beside a name in a file.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Given {
-    Identity(String),
-    Number(u64),
-    Indices(Vec<u64>),
+/// Why indices without the epoch's first slot are of no use, and what to do.
+const NO_FIRST_SLOT: &str = "it counts slots from an epoch's first and does not say which that is; put \"first_slot\": N \
+into it (N = absoluteSlot - slotIndex of `getEpochInfo`, for the epoch that runs)";
+
+/// What a file has named so far. Its memory is bounded by [`FILE_SLOTS`], whatever the file is.
+#[derive(Default)]
+struct Named {
+    slots: Vec<(Slot, [u8; 32])>,
+    epoch: Vec<([u8; 32], Vec<u64>)>,
+    /// Slots in `slots` and `epoch`.
+    count: u64,
+    first: Option<Slot>,
 }
 
-/// The pairs of a JSON object as they stand, repeated names included.
-struct Named(Vec<(String, Given)>);
+impl Named {
+    fn read<'de, R: serde_json::de::Read<'de>>(read: R) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::new(read);
+        let mut named = Self::default();
+        let outer = Pairs {
+            named: &mut named,
+            is_answer: false,
+        };
+        outer.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(named)
+    }
 
-impl<'de> Deserialize<'de> for Named {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Named;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a map of slots to identities, or of identities to slots")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+    fn schedule(self) -> Result<LeaderSchedule, String> {
+        let Self {
+            slots,
+            epoch,
+            count,
+            first,
+        } = self;
+        match first {
+            _ if epoch.is_empty() && first.is_none() => LeaderSchedule::from_slots(&slots),
+            Some(first) if slots.is_empty() => {
+                if first.0.checked_add(count).is_none() {
+                    return Err(format!("\"{FIRST_SLOT}\" {} is no epoch's", first.0));
                 }
-                Ok(Named(pairs))
+                SlotLeaders::from_indices(first, count, &epoch)
+                    .map(LeaderSchedule)
+                    .map_err(|reject| reject.to_string())
+            }
+            None if slots.is_empty() => Err(NO_FIRST_SLOT.to_owned()),
+            _ => Err("it names leaders by slot and slots by leader".to_owned()),
+        }
+    }
+
+    /// One more slot.
+    fn count<E: Error>(&mut self) -> Result<(), E> {
+        self.count += 1;
+        if self.count > FILE_SLOTS {
+            return Err(E::custom(format_args!(
+                "it names more than two epochs ({FILE_SLOTS} slots); leave out those that are not needed"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the pairs of an object into what is named: of the file's own, or of `result` in an answer of RPC.
+struct Pairs<'n> {
+    named: &'n mut Named,
+    is_answer: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Pairs<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pairs<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a map of slots to identities, or of identities to slots")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Err(E::custom(if self.is_answer {
+            "\"result\" is null: the node does not know the leaders of that epoch"
+        } else {
+            "it is null"
+        }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { named, is_answer } = self;
+        // What an answer says of itself is neither slot nor identity.
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                FIRST_SLOT => {
+                    if named.first.is_some() {
+                        return Err(A::Error::custom("it has two \"first_slot\""));
+                    }
+                    named.first = Some(Slot(map.next_value()?));
+                }
+                "jsonrpc" | "id" if !is_answer => drop(map.next_value::<IgnoredAny>()?),
+                "result" if !is_answer => map.next_value_seed(Pairs {
+                    named: &mut *named,
+                    is_answer: true,
+                })?,
+                "error" if !is_answer => {
+                    let refusal: Refusal = map.next_value()?;
+                    return Err(A::Error::custom(format_args!(
+                        "it is an error that an RPC node answered: {}",
+                        sidecar::printable(short(&refusal.message))
+                    )));
+                }
+                name => map.next_value_seed(Beside {
+                    name,
+                    named: &mut *named,
+                })?,
             }
         }
+        Ok(())
+    }
+}
 
-        deserializer.deserialize_map(Pairs)
+#[derive(serde::Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    message: String,
+}
+
+/// Reads what stands beside a name: an identity beside a slot, or indices beside an identity.
+struct Beside<'n> {
+    name: &'n str,
+    named: &'n mut Named,
+}
+
+impl<'de> DeserializeSeed<'de> for Beside<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Beside<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = short(self.name);
+        write!(formatter, "an identity or a list of slots beside {name:?}")
+    }
+
+    fn visit_str<E: Error>(self, identity: &str) -> Result<(), E> {
+        let Self { name, named } = self;
+        let number: u64 = name
+            .parse()
+            .map_err(|_| E::custom(format_args!("{:?} is not a slot", short(name))))?;
+        let key =
+            key(identity).map_err(|reason| E::custom(format_args!("slot {number}: {reason}")))?;
+        named.count()?;
+        named.slots.push((Slot(number), key));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Self { name, named } = self;
+        let key = key(name).map_err(A::Error::custom)?;
+        let mut indices = Vec::new();
+        while let Some(index) = list.next_element()? {
+            named.count()?;
+            indices.push(index);
+        }
+        if indices.is_empty() {
+            let name = short(name);
+            return Err(A::Error::custom(format_args!("{name:?} leads no slot")));
+        }
+        named.epoch.push((key, indices));
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        let name = short(self.name);
+        Err(E::custom(format_args!("{name:?} has a number")))
     }
 }
 
@@ -209,12 +370,40 @@ pub enum LeaderSource {
 }
 
 impl LeaderSource {
+    /// What the configuration names: a file, which is read, an RPC node, which nobody has asked yet, or nothing.
+    ///
+    /// # Errors
+    /// [`LeadersError`] of the file.
+    pub fn configured(ingest: &IngestPlan) -> Result<Self, LeadersError> {
+        match (&ingest.leaders_file, &ingest.leaders_rpc) {
+            (Some(path), _) => Ok(Self::Schedule(LeaderSchedule::load(path)?)),
+            (None, Some(_)) => Ok(Self::Followed(Arc::default())),
+            (None, None) => Ok(Self::Absent),
+        }
+    }
+
+    /// Lets this thread look leaders up without allocating from now on.
+    pub fn warm(&self) {
+        if let Self::Followed(cell) = self {
+            cell.warm();
+        }
+    }
+
     /// What follows an RPC node, if anything does.
     #[must_use]
     pub fn cell(&self) -> Option<&Arc<LeaderCell>> {
         match self {
             Self::Followed(cell) => Some(cell),
             Self::Schedule(_) | Self::Absent => None,
+        }
+    }
+
+    /// The first and the last slot that a file names; `None` when there is no file.
+    #[must_use]
+    pub fn span(&self) -> Option<(Slot, Slot)> {
+        match self {
+            Self::Schedule(schedule) => schedule.span(),
+            Self::Followed(_) | Self::Absent => None,
         }
     }
 
@@ -292,7 +481,80 @@ mod tests {
         assert!(said.contains(&path.display().to_string()), "{said}");
         std::fs::remove_file(&path).expect("removed");
         let said = LeaderSchedule::load(Path::new("/dev/zero")).expect_err("endless");
-        assert!(said.to_string().contains("two epochs"), "{said}");
+        assert!(said.to_string().contains("is a device"), "{said}");
+        let folder = crate::regular::tests::Folder::new("leaders");
+        let said = LeaderSchedule::load(&folder.fifo()).expect_err("nobody writes");
+        assert!(said.to_string().contains("is a FIFO"), "{said}");
+    }
+
+    /// Goal: what is within the file's bound and names too much is refused where it does, not when all was kept.
+    #[test]
+    fn more_slots_than_two_epochs_are_refused_on_the_way() {
+        let identity = "11111111111111111111111111111112";
+        let indices = "0,".repeat(FILE_SLOTS as usize + 1);
+        // What comes after is not read: it is no JSON.
+        let text = format!(r#"{{"first_slot":0,"{identity}":[{indices} banana"#);
+        let said = LeaderSchedule::parse(&text).expect_err("too many");
+        assert!(said.contains("two epochs (864000 slots)"), "{said}");
+        let mut text = "{".to_owned();
+        for slot in 0..=FILE_SLOTS {
+            text.push_str(&format!(r#""{slot}":"{identity}","#));
+        }
+        let said = LeaderSchedule::parse(&text).expect_err("too many");
+        assert!(said.contains("two epochs (864000 slots)"), "{said}");
+    }
+
+    /// Goal: an answer is taken as curl(1) keeps it, and what it lacks is said.
+    #[test]
+    fn reads_an_answer_with_what_is_around_it() {
+        let names =
+            r#""11111111111111111111111111111112":[0,2],"11111111111111111111111111111113":[1]"#;
+        for text in [
+            format!(r#"{{"jsonrpc":"2.0","result":{{{names}}},"id":1,"first_slot":64}}"#),
+            format!(r#"{{"first_slot":64,"id":[{{}}],"result":{{{names}}},"jsonrpc":"2.0"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","result":{{"first_slot":64,{names}}},"id":1}}"#),
+            format!(r#"{{{names},"first_slot":64}}"#),
+        ] {
+            let schedule = LeaderSchedule::parse(&text).expect(&text);
+            assert_eq!(schedule.summary(), "slots 64..66, 2 leaders", "{text}");
+        }
+        for (text, word) in [
+            (
+                format!(r#"{{"jsonrpc":"2.0","result":{{{names}}},"id":1}}"#),
+                "put \"first_slot\": N into it",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","result":null,"id":1}"#.to_owned(),
+                "\"result\" is null",
+            ),
+            (
+                r#"{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid\n params"},"id":1}"#
+                    .to_owned(),
+                r"answered: Invalid\n params",
+            ),
+            (
+                format!(r#"{{"first_slot":1,"result":{{"first_slot":64,{names}}}}}"#),
+                "two \"first_slot\"",
+            ),
+            (
+                format!(r#"{{"result":{{"result":{{{names}}}}}}}"#),
+                "beside \"result\"",
+            ),
+        ] {
+            let said = LeaderSchedule::parse(&text).expect_err(&text);
+            assert!(said.contains(word), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_summary_tells_slots_and_leaders() {
+        let slots = [(7, 1), (9, 2), (10, 1)].map(|(slot, leader)| (Slot(slot), [leader; 32]));
+        let schedule = LeaderSchedule::from_slots(&slots).expect("fits");
+        assert_eq!(
+            schedule.summary(),
+            "slots 7..10, 2 leaders, 1 slot without one"
+        );
+        assert_eq!(LeaderSchedule::default().summary(), "no slot");
     }
 
     #[test]
@@ -314,6 +576,10 @@ mod tests {
             (
                 r#"{"first_slot":7,"11111111111111111111111111111112":[0],"9":"11111111111111111111111111111113"}"#,
                 "by slot and slots by leader",
+            ),
+            (
+                r#"{"first_slot":18446744073709551615,"11111111111111111111111111111112":[0,1]}"#,
+                "no epoch's",
             ),
             (r#"{"x":"11111111111111111111111111111112"}"#, "not a slot"),
             (r#"{"1":"abc"}"#, "base58"),

@@ -1,7 +1,7 @@
 //! The OVERMIND executor: configuration, topology, commands.
 
 #[macro_use]
-mod output;
+pub mod output;
 
 pub mod admin;
 pub mod chain;
@@ -12,13 +12,17 @@ pub mod config;
 pub mod core_stage;
 pub mod decode;
 pub mod doctor;
+pub mod intake;
 pub mod leaders;
 mod leftovers;
 pub mod notices;
 pub mod notify;
+mod outage;
 pub mod pipeline;
 pub mod published;
 pub mod receive;
+pub mod regular;
+pub mod relay;
 pub mod rungs;
 pub mod secret;
 pub mod shredstream;

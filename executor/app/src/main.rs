@@ -1,6 +1,5 @@
 //! The `overmind` binary.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -18,6 +17,7 @@ fn main() -> ExitCode {
         command,
         Command::Demo(_)
             | Command::Run(_)
+            | Command::Relay(_)
             | Command::Capture(_)
             | Command::Replay(_)
             | Command::Sources(_)
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let outcome: Result<u8, Failure> = match &command {
         Command::Demo(args) => commands::demo::run(args),
         Command::Run(args) => commands::run::run(args),
+        Command::Relay(args) => commands::relay::run(args),
         Command::Replay(args) => commands::replay::run(args),
         Command::Decode(args) => commands::decode::run(args),
         Command::Capture(args) => commands::capture::run(args),
@@ -44,12 +45,13 @@ fn main() -> ExitCode {
         Command::Sources(args) => Ok(commands::sources::run(args)),
         Command::Doctor(args) => Ok(doctor::run(args)),
         Command::Config(args) => commands::config::run(args),
+        Command::Keys(args) => commands::keys::run(args),
         Command::Explain(args) => Ok(commands::explain::run(args)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "overmind: {failure}");
+            overmind::output::log(format_args!("overmind: {failure}"));
             ExitCode::from(failure.code().max(exit::FAILED))
         }
     }

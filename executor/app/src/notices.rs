@@ -71,6 +71,18 @@ pub fn leaders(leaders: &LeaderSource, resolved: &Counters) -> Option<String> {
     })
 }
 
+/// What the wanted shred version left over, in one line; `None` when something was used, or nothing was refused for it.
+#[must_use]
+pub fn version(wanted: Option<u16>, resolved: &Counters) -> Option<String> {
+    let foreign = resolved.rejected_for(Reject::ForeignVersion);
+    let wanted = wanted.filter(|_| foreign > 0 && resolved.shred_accepted == 0)?;
+    let shreds = counted(foreign, "shred was", "shreds were");
+    Some(format!(
+        "shred version {wanted}: {shreds} refused because they are of another, and none was used; check that it is of \
+         the capture's cluster"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +100,20 @@ mod tests {
         let said = damage(path, &read).expect("it is damaged");
         assert!(said.starts_with("a.pcap: damaged or cut short: it ends inside a record"));
         assert!(said.contains("2 records claim"), "{said}");
+    }
+
+    #[test]
+    fn a_version_that_matches_nothing_is_spoken_of() {
+        let mut resolved = Counters::default();
+        assert_eq!(version(Some(1), &resolved), None);
+        resolved.rejected[Reject::ForeignVersion.index()] = 40;
+        let said = version(Some(1), &resolved).expect("none was used");
+        assert!(
+            said.starts_with("shred version 1: 40 shreds were refused"),
+            "{said}"
+        );
+        resolved.shred_accepted = 1;
+        assert_eq!(version(Some(1), &resolved), None, "others are usual");
     }
 
     #[test]

@@ -25,9 +25,10 @@ use submit::{Lane, SubmitCounters, SubmitStage};
 
 use crate::clock::{Ticker, realtime};
 use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage};
+use crate::intake::{Feeders, Intake, IntakeLayout};
 use crate::leaders::LeaderSource;
 use crate::published::Published;
-use crate::stage::{Fused, Idle, Runner, RunnerError, Seat, Stage};
+use crate::stage::{Idle, Runner, RunnerError, Seat, Stage};
 use crate::topology::{Cell, cells};
 use crate::verify_stage::{VerifyRings, VerifyStage};
 use crate::wiring::Time;
@@ -168,8 +169,10 @@ impl Prepared {
             ..resolve
         };
         let ticker = Ticker::calibrate();
-        let arbiter = Arbiter::new(&ArbiterPlan::beside(&resolve, policies.len()));
-        let published = Arc::new(Published::new(arbiter.sources().len()));
+        let race = ArbiterPlan::beside(&resolve, policies.len());
+        let arbiter = Arbiter::new(&race);
+        let slots = race.slots.next_power_of_two();
+        let published = Arc::new(Published::remembering(arbiter.sources().len(), slots));
         let rings = CoreRings {
             frames: core_frames,
             signals: Some(signals_out),
@@ -263,62 +266,25 @@ impl Prepared {
                 Runner::spawn("verify", seat, Arc::clone(&stop.verify), stage, || {})
             })
             .transpose()?;
-        let ended = Arc::new(AtomicBool::new(sources.is_empty() && quic.is_empty()));
-        let left = Arc::new(std::sync::atomic::AtomicUsize::new(sources.len()));
-        let sources: Vec<Rx> = sources
-            .into_iter()
-            .map(|source| Rx {
-                source,
-                done: false,
-                left: Arc::clone(&left),
-                ended: Arc::clone(&ended),
-            })
-            .collect();
-        let hot = if layout.split {
-            let core = Runner::spawn(
-                "core",
-                layout.core,
-                Arc::clone(&stop.core),
-                core,
-                before_core,
-            )?;
-            let mut rx = Vec::new();
-            for (index, source) in sources.into_iter().enumerate() {
-                let seat = layout
-                    .sources
-                    .get(index)
-                    .or(layout.sources.last())
-                    .copied()
-                    .unwrap_or(layout.core);
-                rx.push(Runner::spawn(
-                    &format!("rx-{index}"),
-                    seat,
-                    Arc::clone(&stop.rx),
-                    source,
-                    || {},
-                )?);
-            }
-            Hot::Split { rx, core }
-        } else {
-            let stage = Fused {
-                first: sources,
-                second: core,
-            };
-            Hot::Fused(Runner::spawn(
-                "core",
-                layout.core,
-                Arc::clone(&stop.core),
-                stage,
-                before_core,
-            )?)
-        };
+        let intake = Intake::start(
+            "core",
+            &IntakeLayout {
+                split: layout.split,
+                stage: layout.core,
+                sources: &layout.sources,
+            },
+            Feeders {
+                polled: sources,
+                quic,
+            },
+            core,
+            before_core,
+        )?;
         Ok(Pipeline {
-            hot,
-            quic,
+            intake,
             verify,
             submit,
             stop,
-            ended,
             published,
         })
     }
@@ -336,28 +302,16 @@ fn touched_ring<T>(cell_count: usize) -> (Producer<T>, Consumer<T>) {
 
 #[derive(Default)]
 struct Stops {
-    rx: Arc<AtomicBool>,
-    core: Arc<AtomicBool>,
     verify: Arc<AtomicBool>,
     submit: Arc<AtomicBool>,
 }
 
-enum Hot {
-    Split {
-        rx: Vec<Runner<Rx>>,
-        core: Runner<CoreStage>,
-    },
-    Fused(Runner<Fused<Vec<Rx>, CoreStage>>),
-}
-
 /// A running pipeline.
 pub struct Pipeline {
-    hot: Hot,
-    quic: Vec<(String, QuicHandle)>,
+    intake: Intake<CoreStage>,
     verify: Option<Runner<VerifyStage>>,
     submit: Runner<Submit>,
     stop: Stops,
-    ended: Arc<AtomicBool>,
     published: Arc<Published>,
 }
 
@@ -365,19 +319,14 @@ impl Pipeline {
     /// True when every source has said that nothing more will come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire) || self.has_died()
+        self.intake.is_ended() || self.has_died()
     }
 
     /// True when a thread has ended without being told to; [`Pipeline::stop`] says which.
     #[must_use]
     pub fn has_died(&self) -> bool {
-        let hot = match &self.hot {
-            Hot::Split { rx, core } => rx.iter().any(Runner::is_finished) || core.is_finished(),
-            Hot::Fused(fused) => fused.is_finished(),
-        };
         let verify = self.verify.as_ref().is_some_and(Runner::is_finished);
-        let quic = self.quic.iter().any(|(_, handle)| handle.is_dead());
-        hot || quic || verify || self.submit.is_finished()
+        self.intake.has_died() || verify || self.submit.is_finished()
     }
 
     /// Counters that the core publishes.
@@ -393,33 +342,13 @@ impl Pipeline {
     /// [`RunnerError::Panicked`] names the thread that did.
     pub fn stop(self) -> Result<(CoreOutcome, SubmitCounters), RunnerError> {
         let Self {
-            hot,
-            quic,
+            intake,
             verify,
             submit,
             stop,
             ..
         } = self;
-        for (name, handle) in quic {
-            let dead = handle.is_dead();
-            if handle.stop().is_none() || dead {
-                return Err(RunnerError::Panicked(format!("rx-{name}")));
-            }
-        }
-        let core = match hot {
-            Hot::Split { rx, core } => {
-                stop.rx.store(true, Ordering::Relaxed);
-                for source in rx {
-                    drop(source.join()?);
-                }
-                stop.core.store(true, Ordering::Relaxed);
-                core.join()?
-            }
-            Hot::Fused(fused) => {
-                stop.core.store(true, Ordering::Relaxed);
-                fused.join()?.second
-            }
-        };
+        let core = intake.stop()?;
         stop.verify.store(true, Ordering::Relaxed);
         if let Some(verify) = verify {
             drop(verify.join()?);
@@ -427,28 +356,6 @@ impl Pipeline {
         stop.submit.store(true, Ordering::Relaxed);
         let submitted = submit.join()?.0.counters();
         Ok((core.finish(), submitted))
-    }
-}
-
-/// A source as a stage.
-struct Rx {
-    source: Box<dyn DatagramSource + Send>,
-    done: bool,
-    left: Arc<std::sync::atomic::AtomicUsize>,
-    ended: Arc<AtomicBool>,
-}
-
-impl Stage for Rx {
-    #[inline]
-    fn poll(&mut self) -> usize {
-        let taken = self.source.poll();
-        if taken == 0 && !self.done && self.source.is_ended() {
-            self.done = true;
-            if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                self.ended.store(true, Ordering::Release);
-            }
-        }
-        taken
     }
 }
 

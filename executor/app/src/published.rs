@@ -7,11 +7,15 @@ mod chain;
 mod sources;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use shred_resolve::{Counters, Reject};
+use shred_wire::shred::{ShredLimits, ShredView};
 
-pub use self::chain::PublishedChain;
+pub use self::chain::{LeadersFrom, PublishedChain};
 pub use self::sources::{LeaderRead, PublishedSources};
+use crate::sources::{Seen, States, Stray, Watch};
 
 /// Numbers of resolver, engine and gate, and when they were published.
 #[derive(Debug)]
@@ -32,6 +36,12 @@ pub struct Published {
     pub sources: PublishedSources,
     /// Forks, votes, leaders.
     pub chain: PublishedChain,
+    /// Slot of the newest shred that was refused for what it is of; [`Published::UNKNOWN`] before the first.
+    stray_slot: AtomicU64,
+    /// Its version.
+    stray_version: AtomicU64,
+    /// What readers remember of the last seconds. The core never takes it.
+    watch: Mutex<Watch>,
 }
 
 const DECIDED: usize = 12;
@@ -61,6 +71,18 @@ impl Published {
             datagram_at: AtomicU64::new(0),
             sources: PublishedSources::new(sources),
             chain: PublishedChain::default(),
+            stray_slot: AtomicU64::new(Self::UNKNOWN),
+            stray_version: AtomicU64::new(Self::UNKNOWN),
+            watch: Mutex::default(),
+        }
+    }
+
+    /// As [`Published::new`], beside an arbiter that remembers so many slots.
+    #[must_use]
+    pub fn remembering(sources: usize, slots: usize) -> Self {
+        Self {
+            sources: PublishedSources::remembering(sources, slots),
+            ..Self::new(sources)
         }
     }
 }
@@ -111,6 +133,73 @@ impl Published {
         }
         self.turns
             .store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Notes a datagram that was refused: where it is well formed, its slot and version tell what the stream is of.
+    /// One writer. Cost: a header is read and two numbers are stored.
+    #[cold]
+    pub fn note_stray(&self, datagram: &[u8], reason: Reject) {
+        let of_another = matches!(
+            reason,
+            Reject::ForeignVersion
+                | Reject::SlotOutOfWindow
+                | Reject::NoLeader
+                | Reject::BadLeaderSignature
+        );
+        if of_another && let Ok(shred) = ShredView::parse(datagram, &ShredLimits::default()) {
+            self.stray_slot.store(shred.slot().0, Relaxed);
+            self.stray_version.store(shred.version().into(), Relaxed);
+        }
+    }
+
+    /// How each source is. To be asked at least once a second by somebody: it is the changes that tell.
+    #[must_use]
+    pub fn states(&self) -> States {
+        let sources: Vec<Seen> = (0..self.sources.len())
+            .filter_map(|source| self.sources.seen(source))
+            .collect();
+        let sum = |of: fn(&Seen) -> u64| sources.iter().map(of).sum::<u64>();
+        // Shreds of a set are taken before the answer of whoever checks its signature elsewhere: once there were sets
+        // that turned out forged, only what moves the newest authentic slot counts.
+        let discarded = self.get("set_discarded");
+        let taken = if discarded == 0 {
+            sum(|seen| seen.taken)
+        } else {
+            self.slot.load(Relaxed)
+        };
+        let mut all = Seen {
+            datagram: sum(|seen| seen.datagram),
+            taken,
+            ..Seen::default()
+        };
+        let refused = sources.iter().map(|seen| seen.refused);
+        for (index, count) in all.refused.iter_mut().enumerate() {
+            *count = refused.clone().map(|refused| refused[index]).sum();
+        }
+        if let Some(count) = all.refused.last_mut() {
+            *count = discarded;
+        }
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.look(&sources, &all, Instant::now())
+    }
+
+    /// What is to be said when not one shred is used: why, what the leaders are of, and what the stream is of.
+    #[must_use]
+    pub fn refusal(&self, states: &States) -> Option<String> {
+        let stray = |cell: &AtomicU64| {
+            let value = cell.load(Relaxed);
+            (value != Self::UNKNOWN).then_some(value)
+        };
+        let stray_of = Stray {
+            slot: stray(&self.stray_slot),
+            version: stray(&self.stray_version),
+        };
+        let refused = states.all_refused.as_ref()?;
+        Some(crate::sources::refusal(
+            refused,
+            self.chain.leaders_named(),
+            stray_of,
+        ))
     }
 
     /// Resolver counters by name.

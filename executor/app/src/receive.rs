@@ -4,18 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use shred_quic::{
-    Identity, QuicCounters, QuicError, QuicHandle, QuicRefusal, QuicSource, QuicSourceConfig,
+    AtThreadStart, Identity, QuicCounters, QuicError, QuicHandle, QuicRefusal, QuicSource,
+    QuicSourceConfig,
 };
 use shred_source::udp::{HardwareStamps, UdpError};
 use shred_source::uring::UringError;
 use shred_source::xdp::{XdpError, XdpProgram};
 use shred_source::{
-    CaptureTap, DatagramSource, RxFrames, SourceCounters, SourceId, SourceReject, SourceTally,
-    UdpConfig, UdpFacts, UdpSource, UringSource, XdpConfig, XdpSource,
+    CaptureTap, DatagramSource, InterfaceWatch, RxFrames, SourceCounters, SourceId, SourceReject,
+    SourceTally, UdpConfig, UdpFacts, UdpSource, UringSource, XdpConfig, XdpSource,
 };
 
 use crate::config::{Opening, QuicIdentity, QuicPlan, SourceKind, SourcePlan};
+use crate::intake::Feeders;
 use crate::secret::{Secret, SecretError};
+use crate::sources::{Interface, SourceFacts};
+use crate::stage::Seat;
 
 /// Why a source could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,16 @@ pub enum OpenError {
     /// The key that was to be made.
     #[error("identity_file = \"generate\": {0}")]
     Random(std::io::Error),
+}
+
+/// Which source could not be opened, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {error}")]
+pub struct SourceError {
+    /// Its name.
+    pub name: String,
+    /// What was refused.
+    pub error: OpenError,
 }
 
 /// Where what a source took and refused is counted.
@@ -136,6 +150,73 @@ impl Opened {
     }
 }
 
+/// Sources that are open, and what is known of each, by number.
+pub struct OpenSources {
+    /// What receives.
+    pub feeders: Feeders,
+    /// What is told of them.
+    pub facts: Arc<[SourceFacts]>,
+}
+
+/// Opens all of `plans` and says so, a line for each and one for each of its notes. `frames` gives the filling ends of
+/// their rings, in the order of their numbers.
+///
+/// # Errors
+/// [`SourceError`] of the first that cannot be opened; those before it are closed again.
+pub fn open_all(
+    plans: &[SourcePlan],
+    mut frames: impl FnMut() -> RxFrames,
+) -> Result<OpenSources, SourceError> {
+    if plans.is_empty() {
+        errln!("no source is named: nothing will ever come in; write one of [[ingest.sources]]");
+    }
+    let mut opener = Opener::new(plans);
+    let (mut feeders, mut facts) = (Feeders::default(), Vec::new());
+    for (number, plan) in (0..).zip(plans) {
+        let opened = opener.open_named(number, frames(), None)?;
+        errln!("{}", opened.in_words(&plan.name));
+        for note in &opened.notes {
+            errln!("source {}: {note}", plan.name);
+        }
+        facts.push(SourceFacts {
+            name: plan.name.clone(),
+            kind: opened.kind.as_str(),
+            address: opened.address,
+            redistributable: plan.redistributable,
+            received: opened.received(),
+            interface: Interface::new(watch(&plan.opening)),
+        });
+        match opened.receiver {
+            Receiver::Polled(source) => feeders.polled.push(source),
+            Receiver::Quic(handle) => feeders.quic.push((plan.name.clone(), handle)),
+        }
+    }
+    Ok(OpenSources {
+        feeders,
+        facts: facts.into(),
+    })
+}
+
+/// Watches the interface of a source that has just been opened.
+fn watch(opening: &Opening) -> Option<InterfaceWatch> {
+    let watched = match opening {
+        Opening::Udp(udp) => InterfaceWatch::of_udp(udp),
+        Opening::IoUring(uring) => InterfaceWatch::of_udp(&uring.socket),
+        Opening::Xdp(xdp) => InterfaceWatch::of_xdp(xdp).map(Some),
+        Opening::Quic(quic) => InterfaceWatch::of_udp(&UdpConfig::new(quic.bind)),
+    };
+    // Gone since it was opened: that nothing comes is told elsewhere.
+    watched.ok().flatten()
+}
+
+/// Seats of the sources that have no thread of their own, in their order.
+#[must_use]
+pub fn seats(plans: &[SourcePlan]) -> Vec<Seat> {
+    let polled = |source: &&SourcePlan| !matches!(source.opening, Opening::Quic(_));
+    let polled = plans.iter().filter(polled);
+    polled.map(|source| source.seat).collect()
+}
+
 /// Opens the sources of one plan, in the order of their numbers.
 #[derive(Debug)]
 pub struct Opener<'p> {
@@ -191,6 +272,23 @@ impl<'p> Opener<'p> {
             Opening::Xdp(config) => self.open_xdp(config, source, frames, tap),
             Opening::Quic(quic) => open_quic(plan, quic, source, frames),
         }
+    }
+
+    /// As [`Opener::open`], and an error says which source it is of.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn open_named(
+        &mut self,
+        number: u8,
+        frames: RxFrames,
+        tap: Option<CaptureTap>,
+    ) -> Result<Opened, SourceError> {
+        let opened = self.open(number, frames, tap);
+        opened.map_err(|error| SourceError {
+            name: self.plans[usize::from(number)].name.clone(),
+            error,
+        })
     }
 
     fn open_xdp(
@@ -282,22 +380,12 @@ fn open_quic(
     source: SourceId,
     frames: RxFrames,
 ) -> Result<Opened, OpenError> {
-    let (identity, until) = match &quic.identity {
-        QuicIdentity::File(path) => (Identity::from_seed(&Secret::load(path)?.seed()), ""),
-        QuicIdentity::Generated => (
-            generated().map_err(OpenError::Random)?,
-            ", until this process ends: name a key file to keep it",
-        ),
-    };
+    let (identity, until) = identity(&quic.identity)?;
     let config = QuicSourceConfig {
         alpn: quic.alpn.clone(),
         peers: quic.peers.clone(),
         socket_buffer_len: quic.receive_buffer_len,
-        at_thread_start: plan.seat.cpu.map(|id| -> shred_quic::AtThreadStart {
-            Arc::new(move || {
-                core_affinity::set_for_current(core_affinity::CoreId { id });
-            })
-        }),
+        at_thread_start: pin_at_start(plan.seat.cpu),
         ..QuicSourceConfig::new(plan.name.clone(), quic.bind)
     };
     let handle = QuicSource::start(config, &identity, source, frames)?;
@@ -306,6 +394,30 @@ fn open_quic(
         receiver: Receiver::Quic(handle),
         kind: SourceKind::Quic,
         notes: vec![format!("its identity is {}{until}", identity.id())],
+    })
+}
+
+/// The key of a QUIC end, and what is to be said of it where it is shown.
+///
+/// # Errors
+/// [`OpenError`] when there is no usable key, or none can be made.
+pub fn identity(named: &QuicIdentity) -> Result<(Identity, &'static str), OpenError> {
+    Ok(match named {
+        QuicIdentity::File(path) => (Identity::from_seed(&Secret::load(path)?.seed()), ""),
+        QuicIdentity::Generated => (
+            generated().map_err(OpenError::Random)?,
+            ", until this process ends: name a key file to keep it",
+        ),
+    })
+}
+
+/// What pins a thread of another crate, if it is to be pinned.
+#[must_use]
+pub fn pin_at_start(cpu: Option<usize>) -> Option<AtThreadStart> {
+    cpu.map(|id| -> AtThreadStart {
+        Arc::new(move || {
+            core_affinity::set_for_current(core_affinity::CoreId { id });
+        })
     })
 }
 

@@ -1,21 +1,22 @@
-//! Files of Ed25519 keys: who may read them, and what stands in them.
+//! Files of keys and tokens: who may read them, and what stands in them.
 //!
-//! A file holds a key pair as the Solana tools write it (a JSON array of 64 numbers), 64 raw bytes, or the 32 raw
+//! A file of an Ed25519 key holds a key pair as the Solana tools write it (a JSON array of 64 numbers), 64 raw bytes, or the 32 raw
 //! bytes of a seed. What is read is wiped when it is no longer needed.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bundle::{KeyError, Live, Signer};
 use zeroize::Zeroizing;
 
+use crate::regular::open_regular;
+
 /// Why a key file was not taken. Never holds key material.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read.
-    #[error("{}: {source}; make one with `solana-keygen new --no-bip39-passphrase -o FILE`, or: (umask 077; head -c 32 /dev/urandom > FILE)", path.display())]
+    #[error("{}: {}", path.display(), why(source, path, KEY_IS_MADE))]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -30,6 +31,17 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
+    /// It cannot be read, and a token was wanted.
+    #[error("{}: {}", path.display(), why(source, path, TOKEN_IS_MADE))]
+    NoToken {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It holds no token.
+    #[error("{}: a token is one line of 16 to 256 printable characters without blanks; make one with: (umask 077; head -c 24 /dev/urandom | base64 > FILE)", .0.display())]
+    NotAToken(PathBuf),
     /// It holds no key.
     #[error("{}: {source}", path.display())]
     NotAKey {
@@ -40,8 +52,35 @@ pub enum SecretError {
     },
 }
 
+/// How a key comes into being.
+const KEY_IS_MADE: &str =
+    "`overmind keys new --file FILE`, or `solana-keygen new --no-bip39-passphrase -o FILE`";
+/// How a token comes into being.
+const TOKEN_IS_MADE: &str = ": (umask 077; head -c 24 /dev/urandom | base64 > FILE)";
 /// Longest key file read: 64 numbers of three digits, with room for spaces.
 const FILE_LEN_MAX: usize = 1_024;
+
+/// Why a file could not be read, and the fix. A new one is proposed only where there is none: one that exists and is
+/// closed to this user is somebody's identity.
+pub(crate) fn why(source: &io::Error, path: &Path, made: &str) -> String {
+    match source.kind() {
+        ErrorKind::NotFound => {
+            let with = if made.starts_with(':') { "" } else { " " };
+            format!("does not exist; make one with{with}{made}")
+        }
+        ErrorKind::PermissionDenied => {
+            // SAFETY: geteuid has no preconditions and cannot fail.
+            let user = unsafe { libc::geteuid() };
+            let file = path.display();
+            format!(
+                "permission denied to user {user}; if it is that user's, run: chown {user} {file} && chmod 600 {file}; \
+                 its folders must let that user through, too"
+            )
+        }
+        ErrorKind::InvalidInput => format!("it {source}"),
+        _ => source.to_string(),
+    }
+}
 
 /// A key file that holds a key and is closed to others.
 pub struct Secret {
@@ -67,25 +106,7 @@ impl Secret {
             path: path.to_owned(),
             source,
         };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-            .is_some_and(|directory| path.starts_with(directory));
-        if mode & if credential { 0o007 } else { 0o077 } != 0 {
-            return Err(SecretError::TooOpen {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        // A fixed buffer: a growing one would leave copies of the secret behind.
-        let mut bytes = Zeroizing::new([0; FILE_LEN_MAX]);
-        let mut len = 0;
-        while len < bytes.len() {
-            match file.read(&mut bytes[len..]).map_err(unreadable)? {
-                0 => break,
-                read => len += read,
-            }
-        }
+        let (bytes, len) = read(path, unreadable)?;
         let signer = Signer::from_bytes(&bytes[..len]).map_err(|source| SecretError::NotAKey {
             path: path.to_owned(),
             source,
@@ -122,6 +143,52 @@ impl Secret {
     pub fn into_signer(self) -> Signer<Live> {
         self.signer
     }
+}
+
+/// Reads a file of a token, with the same demands on who may read it as [`Secret::load`].
+///
+/// # Errors
+/// [`SecretError`] names the file and the fix.
+pub fn load_token(path: &Path) -> Result<String, SecretError> {
+    let (bytes, len) = read(path, |source| SecretError::NoToken {
+        path: path.to_owned(),
+        source,
+    })?;
+    let token = bytes[..len].trim_ascii();
+    let fits = (16..=256).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(token)
+        .ok()
+        .filter(|_| fits)
+        .map(str::to_owned)
+        .ok_or_else(|| SecretError::NotAToken(path.to_owned()))
+}
+
+/// The beginning of a file that is closed to others.
+fn read(
+    path: &Path,
+    unreadable: impl Fn(std::io::Error) -> SecretError,
+) -> Result<(Zeroizing<[u8; FILE_LEN_MAX]>, usize), SecretError> {
+    let mut file = open_regular(path, FILE_LEN_MAX as u64).map_err(&unreadable)?;
+    let metadata = file.get_ref().metadata().map_err(&unreadable)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|directory| path.starts_with(directory));
+    if mode & if credential { 0o007 } else { 0o077 } != 0 {
+        return Err(SecretError::TooOpen {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    // A fixed buffer: a growing one would leave copies of the secret behind.
+    let mut bytes = Zeroizing::new([0; FILE_LEN_MAX]);
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read(&mut bytes[len..]).map_err(&unreadable)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    Ok((bytes, len))
 }
 
 #[cfg(test)]
@@ -182,5 +249,50 @@ mod tests {
         });
         let said = Secret::load(Path::new("/nowhere/key")).unwrap_err();
         assert!(said.to_string().starts_with("/nowhere/key: "), "{said}");
+    }
+
+    #[test]
+    fn a_token_is_one_line_that_only_we_may_read() {
+        with_file("token", 0o600, b"0123456789abcdef\n", |path| {
+            assert_eq!(load_token(path).unwrap(), "0123456789abcdef");
+        });
+        let long = [b'a'; 257];
+        for (name, content) in [
+            ("short", &b"0123456789abcde"[..]),
+            ("blank", b"01234567 89abcdef"),
+            ("long", &long),
+            ("none", b""),
+        ] {
+            with_file(name, 0o600, content, |path| {
+                let said = load_token(path).unwrap_err().to_string();
+                assert!(said.contains("16 to 256"), "{name}: {said}");
+            });
+        }
+        with_file("shown", 0o644, b"0123456789abcdef", |path| {
+            let said = load_token(path).unwrap_err().to_string();
+            assert!(said.contains("chmod 600"), "{said}");
+        });
+        let said = load_token(Path::new("/nowhere/token")).unwrap_err();
+        assert!(said.to_string().contains("base64"), "{said}");
+    }
+
+    /// Goal: whoever may not read a key is not told to make another: it is somebody's identity.
+    #[test]
+    fn a_key_that_may_not_be_read_is_not_to_be_made_anew() {
+        let path = Path::new("/k");
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        for made in [KEY_IS_MADE, TOKEN_IS_MADE] {
+            let said = why(&denied, path, made);
+            assert!(
+                said.contains("chown ") && said.contains("/k") && !said.contains("make one"),
+                "{said}"
+            );
+            let absent = why(&io::Error::from(ErrorKind::NotFound), path, made);
+            assert!(absent.contains("make one"), "{absent}");
+        }
+        for path in ["/dev/zero", "/"] {
+            let said = Secret::load(Path::new(path)).unwrap_err().to_string();
+            assert!(said.contains("a regular file is wanted"), "{said}");
+        }
     }
 }

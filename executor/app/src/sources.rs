@@ -1,7 +1,9 @@
 //! The race between sources, for whoever asks: `overmind sources`, status, metrics, the log and the alarm.
 
+mod interface;
 mod log;
 mod table;
+mod watch;
 
 use std::net::SocketAddr;
 
@@ -13,8 +15,10 @@ use crate::clock::realtime;
 use crate::published::{Published, PublishedSources};
 use crate::receive::Received;
 
+pub use self::interface::{Interface, InterfaceAlarms, interface_alarms};
 pub use self::log::SourcesLog;
 pub use self::table::{Shown, in_words};
+pub use self::watch::{Refused, Seen, SourceState, States, Watch};
 
 /// What the configuration and the system say of a source.
 #[derive(Debug, Clone)]
@@ -29,10 +33,12 @@ pub struct SourceFacts {
     pub redistributable: bool,
     /// Where its end counts what it took and refused.
     pub received: Received,
+    /// The interface that it hangs on.
+    pub interface: Interface,
 }
 
 /// What a source's end took and refused, by name.
-fn received_object(facts: &SourceFacts) -> Map<String, Value> {
+pub(crate) fn received_object(facts: &SourceFacts) -> Map<String, Value> {
     let named = facts.received.named().into_iter();
     named
         .map(|(name, value)| (name.to_owned(), value.into()))
@@ -48,23 +54,61 @@ pub(crate) fn read<'a>(
     facts.iter().zip(tallies)
 }
 
-/// The word for a source's state.
-const fn state(tally: &SourceTally) -> &'static str {
-    if tally.dead { "dead" } else { "alive" }
+/// What is known of shreds that are not used, because of what they are of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stray {
+    /// Slot of the newest.
+    pub slot: Option<u64>,
+    /// Its version.
+    pub version: Option<u64>,
 }
 
-/// The answer to `sources`, without `ok`. All numbers are cumulative: whoever asks twice has rates.
+/// What is to be said when not one shred is used: why, what the leaders are of, and what the stream is of.
+#[must_use]
+pub fn refusal(refused: &Refused, leaders: Option<String>, stray: Stray) -> String {
+    let seconds = watch::PATIENCE.as_secs();
+    let mut said = format!("every shred of the last {seconds} s was refused: {refused}");
+    let why = refused.0.first().map_or("", |(name, _)| *name);
+    let is = |reason: Reject| why == Reject::name_at(reason.index());
+    if is(Reject::ForeignVersion) {
+        if let Some(version) = stray.version {
+            let advice = "is ingest.shred_version of another cluster?";
+            said.push_str(&format!("; the stream is of version {version}: {advice}"));
+        }
+        return said;
+    }
+    let of_leaders =
+        is(Reject::NoLeader) || is(Reject::BadLeaderSignature) || why == "set_discarded";
+    let named = leaders.filter(|_| of_leaders);
+    let stream = stray
+        .slot
+        .map(|slot| format!("the stream is at slot {slot}"));
+    let facts: Vec<String> = named.into_iter().chain(stream).collect();
+    if !facts.is_empty() {
+        said.push_str(&format!("; {}", facts.join(", ")));
+    }
+    said
+}
+
+/// The answer to `sources`, without `ok`. All numbers are cumulative: whoever asks twice has rates. `unique` is null
+/// until a first slot was forgotten.
 #[must_use]
 pub fn answer(facts: &[SourceFacts], published: &Published) -> Value {
     let race = &published.sources;
     let (untracked, unplanned) = race.ignored();
+    let states = published.states();
+    let has_settled = race.has_settled();
     let sources: Vec<Value> = read(facts, race)
-        .map(|(facts, tally)| {
+        .zip(&states.sources)
+        .map(|((facts, tally), (state, _))| {
             let mut source = tally_object(&tally);
+            if !has_settled {
+                source.insert("unique".to_owned(), Value::Null);
+            }
             source.insert("name".to_owned(), facts.name.as_str().into());
             source.insert("address".to_owned(), facts.address.to_string().into());
             source.insert("redistributable".to_owned(), facts.redistributable.into());
-            source.insert("state".to_owned(), state(&tally).into());
+            source.insert("state".to_owned(), state.as_str().into());
             source.insert("kind".to_owned(), facts.kind.into());
             source.insert("received".to_owned(), received_object(facts).into());
             source.into()
@@ -89,6 +133,8 @@ pub fn answer(facts: &[SourceFacts], published: &Published) -> Value {
         "at": realtime().0,
         "slot": published.slot.load(std::sync::atomic::Ordering::Relaxed),
         "slot_duration_ns": race.slot_duration().0,
+        "unique_after_slots": race.settled_after(),
+        "refusal": published.refusal(&states),
         "untracked": untracked,
         "unplanned": unplanned,
         "sources": sources,
@@ -135,11 +181,13 @@ fn late_object(late: &Lateness) -> Value {
 
 /// What `status` says of the sources: a short object for each.
 #[must_use]
-pub fn brief(facts: &[SourceFacts], published: &PublishedSources) -> Value {
-    read(facts, published)
-        .map(|(facts, tally)| {
+pub fn brief(facts: &[SourceFacts], published: &Published) -> Value {
+    let states = published.states();
+    read(facts, &published.sources)
+        .zip(&states.sources)
+        .map(|((facts, tally), (state, _))| {
             json!({
-                "name": facts.name, "kind": facts.kind, "state": state(&tally), "shred": tally.shred,
+                "name": facts.name, "kind": facts.kind, "state": state.as_str(), "shred": tally.shred,
                 "won": tally.won(), "received": received_object(facts),
             })
         })
@@ -148,8 +196,8 @@ pub fn brief(facts: &[SourceFacts], published: &PublishedSources) -> Value {
 }
 
 /// Adds what the metrics say of the sources.
-pub fn measure(snapshot: &mut Snapshot, facts: &[SourceFacts], published: &PublishedSources) {
-    let read: Vec<_> = read(facts, published).collect();
+pub fn measure(snapshot: &mut Snapshot, facts: &[SourceFacts], published: &Published) {
+    let read: Vec<_> = read(facts, &published.sources).collect();
     if read.is_empty() {
         return;
     }
@@ -162,10 +210,47 @@ pub fn measure(snapshot: &mut Snapshot, facts: &[SourceFacts], published: &Publi
             events = events.with(&[("source", &facts.name), ("kind", kind)], value);
         }
     }
+    measure_received(snapshot, read.iter().map(|(facts, _)| *facts));
+    let states = published.states().sources;
+    let states = states.iter().map(|(state, _)| *state);
+    measure_states(snapshot, facts.iter().zip(states));
+    let help = "How much later than the first a source brought what it did not bring first.";
+    let mut late = snapshot.latency("source_lateness", help);
+    for (facts, tally) in &read {
+        late = late.with(&[("source", &facts.name)], latency(&tally.late));
+    }
+}
+
+/// Adds how each source is.
+pub(crate) fn measure_states<'a>(
+    snapshot: &mut Snapshot,
+    sources: impl Iterator<Item = (&'a SourceFacts, SourceState)> + Clone,
+) {
+    let help = "1 for a source that brought nothing while others did.";
+    let mut dead = snapshot.gauge("source_dead", help);
+    for (facts, state) in sources.clone() {
+        let is = i64::from(state == SourceState::Dead);
+        dead = dead.with(&[("source", &facts.name)], is);
+    }
+    let help = "1 for how each source is (alive, silent, refused, dead), 0 for the others.";
+    let mut family = snapshot.gauge("source_state", help);
+    for (facts, state) in sources {
+        for each in SourceState::ALL {
+            let labels = [("source", facts.name.as_str()), ("state", each.as_str())];
+            family = family.with(&labels, i64::from(each == state));
+        }
+    }
+}
+
+/// Adds what the receiving ends of sources took and lost.
+pub(crate) fn measure_received<'a>(
+    snapshot: &mut Snapshot,
+    sources: impl Iterator<Item = &'a SourceFacts>,
+) {
     let help =
         "What the receiving end of each source took and lost, by kind; `how` is how it receives.";
     let mut received = snapshot.counter("source_receive_events", help);
-    for (facts, _) in &read {
+    for facts in sources {
         for (kind, value) in facts.received.named() {
             let labels = [
                 ("source", facts.name.as_str()),
@@ -174,16 +259,6 @@ pub fn measure(snapshot: &mut Snapshot, facts: &[SourceFacts], published: &Publi
             ];
             received = received.with(&labels, value);
         }
-    }
-    let help = "1 for a source that brought nothing for two slots while others did.";
-    let mut dead = snapshot.gauge("source_dead", help);
-    for (facts, tally) in &read {
-        dead = dead.with(&[("source", &facts.name)], i64::from(tally.dead));
-    }
-    let help = "How much later than the first a source brought what it did not bring first.";
-    let mut late = snapshot.latency("source_lateness", help);
-    for (facts, tally) in &read {
-        late = late.with(&[("source", &facts.name)], latency(&tally.late));
     }
 }
 
@@ -211,41 +286,82 @@ fn latency(late: &Lateness) -> LatencyRead {
     }
 }
 
-/// Notices sources that go silent and come back. Asked from time to time by a thread that may log.
+/// Notices sources that die, are refused, and come back. Asked from time to time by a thread that may log.
 #[derive(Debug, Default)]
 pub struct Alarms {
-    dead: Vec<bool>,
+    /// What was said of each source; nothing is alive.
+    said: Vec<Option<SourceState>>,
+    all_refused: bool,
 }
 
 impl Alarms {
-    /// What has changed since the last time, a line for each source.
-    pub fn changes(&mut self, facts: &[SourceFacts], published: &PublishedSources) -> Vec<String> {
-        self.dead.resize(facts.len(), false);
+    /// What has changed since the last time: a line for each source, or one for all of them while not one shred is
+    /// used.
+    pub fn changes(&mut self, facts: &[SourceFacts], published: &Published) -> Vec<String> {
+        let states = published.states();
         let mut lines = Vec::new();
-        for (source, (facts, said)) in facts.iter().zip(&mut self.dead).enumerate() {
-            let dead = published.is_dead(source);
-            if std::mem::replace(said, dead) == dead {
-                continue;
+        let refusal = published.refusal(&states);
+        let before = std::mem::replace(&mut self.all_refused, refusal.is_some());
+        match refusal {
+            Some(refusal) => {
+                lines.extend((!before).then_some(refusal));
+                return lines;
             }
-            let two_slots = 2 * published.slot_duration().0 / 1_000_000;
-            let what = if dead {
-                format!("dead: nothing for two slots ({two_slots} ms) while others bring shreds")
-            } else {
-                "alive again".to_owned()
+            None if before => lines.push(states.refusal_ended().to_owned()),
+            None => {}
+        }
+        self.said.resize(facts.len(), None);
+        for ((facts, said), (state, refused)) in
+            facts.iter().zip(&mut self.said).zip(&states.sources)
+        {
+            let now = match state {
+                SourceState::Alive => None,
+                // Nothing new is known of it, and the age of the newest datagram is told elsewhere.
+                SourceState::Silent => *said,
+                SourceState::Refused | SourceState::Dead => Some(*state),
             };
-            lines.push(format!(
-                "source {} on {} is {what}",
-                facts.name, facts.address
-            ));
+            if std::mem::replace(said, now) != now {
+                let is = in_alarm(now, refused, published);
+                lines.push(format!(
+                    "source {} on {} is {is}",
+                    facts.name, facts.address
+                ));
+            }
         }
         lines
     }
 }
 
-/// Sources that are dead, in words.
+/// What is said of a source that is not alive, or that is again.
+fn in_alarm(state: Option<SourceState>, refused: &Refused, published: &Published) -> String {
+    match state {
+        Some(SourceState::Refused) => {
+            format!("refused: of what it brings nothing can be used ({refused})")
+        }
+        Some(_) => {
+            let two_slots = 2 * published.sources.slot_duration().0 / 1_000_000;
+            format!("dead: nothing for two slots ({two_slots} ms) while others bring shreds")
+        }
+        None => "alive again".to_owned(),
+    }
+}
+
+/// Sources that cannot receive, are dead, or are refused beside others that are not, in words.
 #[must_use]
-pub fn alarms(facts: &[SourceFacts], published: &PublishedSources) -> Vec<String> {
-    Alarms::default().changes(facts, published)
+pub fn alarms(facts: &[SourceFacts], published: &Published) -> Vec<String> {
+    let states = published.states();
+    let interfaces = interface_alarms(facts);
+    if states.all_refused.is_some() {
+        return interfaces.collect();
+    }
+    let sources = facts.iter().zip(&states.sources);
+    let states = sources
+        .filter(|(_, (state, _))| matches!(state, SourceState::Refused | SourceState::Dead))
+        .map(|(facts, (state, refused))| {
+            let is = in_alarm(Some(*state), refused, published);
+            format!("source {} on {} is {is}", facts.name, facts.address)
+        });
+    interfaces.chain(states).collect()
 }
 
 #[cfg(test)]

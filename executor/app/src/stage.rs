@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something that is polled.
 pub trait Stage: Send {
@@ -46,6 +46,9 @@ pub struct Seat {
     pub idle: Idle,
 }
 
+/// How long what is on its way is worked off after the stop. A full frame ring takes some 10 ms.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// A thread that polls stages until it is told to stop, and then gives them back.
 pub struct Runner<S> {
     name: String,
@@ -72,7 +75,8 @@ impl<S: Stage + 'static> Runner<S> {
     /// Starts `stage` on a thread named `name`. `before` runs on that thread, after pinning, before the first
     /// cycle: a test can put its traps there.
     ///
-    /// After `stop` is raised the stage is polled until it finds nothing more, so that nothing on its way is lost.
+    /// After `stop` is raised the stage is polled until it finds nothing more, so that nothing on its way is lost, but
+    /// no longer than half a second: in a flood there is always more.
     ///
     /// # Errors
     /// [`RunnerError::Start`] when there is no thread to be had.
@@ -96,7 +100,8 @@ impl<S: Stage + 'static> Runner<S> {
                         seat.idle.rest();
                     }
                 }
-                while stage.poll() > 0 {}
+                let end = Instant::now() + FAREWELL;
+                while stage.poll() > 0 && Instant::now() < end {}
                 stage
             })
             .map_err(|source| RunnerError::Start {
@@ -191,6 +196,26 @@ mod tests {
                 Runner::spawn("count", seat, stop, CountDown(1000, 0), || {}).expect("starts");
             assert_eq!(runner.join().expect("ends").1, 1000);
         }
+    }
+
+    #[test]
+    fn a_flood_does_not_put_off_the_end() {
+        struct Flood;
+        impl Stage for Flood {
+            fn poll(&mut self) -> usize {
+                1
+            }
+        }
+        let stop = Arc::new(AtomicBool::new(true));
+        let seat = Seat {
+            cpu: None,
+            idle: Idle::Yield,
+        };
+        // Without a bound this never returns.
+        Runner::spawn("flood", seat, stop, Flood, || {})
+            .expect("starts")
+            .join()
+            .expect("ends");
     }
 
     #[test]

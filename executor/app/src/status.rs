@@ -3,6 +3,8 @@
 //! Refusal counters that stand at zero say nothing and are left out unless all are asked for. A member that no
 //! heading claims is shown at the end rather than lost.
 
+mod relay;
+
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -22,7 +24,7 @@ const BUNDLE: [&str; 7] = [
     "own_failed",
 ];
 /// Members that have a place; any other one is shown as it is.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "chain",
     "ok",
     "healthy",
@@ -37,6 +39,7 @@ const KNOWN: [&str; 14] = [
     "positions_open",
     "bridge",
     "shredstream",
+    "threads",
 ];
 
 /// `status`, an executor's answer, under headings; `all` shows refusal counters at zero as well.
@@ -46,6 +49,10 @@ pub fn in_words(status: &Value, all: bool) -> String {
         text: String::new(),
         all,
     };
+    if status["relay"].is_object() {
+        page.of_relay(status);
+        return page.text;
+    }
     page.summary(status);
     page.heading("source");
     page.sources(&status["sources"]);
@@ -67,7 +74,7 @@ pub fn in_words(status: &Value, all: bool) -> String {
     page.shredstream(&status["shredstream"]);
     page.heading("bridge");
     page.bridge(&status["bridge"]);
-    page.rest(status);
+    page.rest(status, &KNOWN);
     page.text
 }
 
@@ -92,13 +99,21 @@ impl Page {
         };
         let _ = writeln!(
             self.text,
-            "{healthy}: {} mode, process {}, control {}, up {}, slot {}, {last}",
+            "{healthy}: {} mode, process {}, control {}, up {}, {}, {last}",
             text("mode"),
             text("state"),
             text("control"),
             counted(uptime_s, "second", "seconds"),
-            plain(&status["slot"]),
+            slot(&status["slot"]),
         );
+        if let Some(layout) = status["threads"]["layout"].as_str() {
+            let verify = match status["threads"]["verify"].as_str() {
+                Some("thread") => ", leaders' signatures checked by a thread of their own",
+                Some(_) => ", leaders' signatures checked by the core",
+                None => "",
+            };
+            let _ = writeln!(self.text, "threads: {layout}{verify}");
+        }
         for problem in health["problems"].as_array().into_iter().flatten() {
             let _ = writeln!(self.text, "problem: {}", plain(problem));
         }
@@ -117,7 +132,7 @@ impl Page {
             } else {
                 format!(" by {by}")
             };
-            let said = format!("{state}{by}, {shreds} shreds, {won} of them first");
+            let said = format!("{state}{by}, {shreds} shreds, {won} of them won");
             let _ = writeln!(self.text, "  {:<36} {said}", text("name"));
             for (name, value) in members(&source["received"]) {
                 if name != "datagram_received" && (self.all || value != 0) {
@@ -206,9 +221,9 @@ impl Page {
         self.refusals(&bridge["signals_refused"]);
     }
 
-    fn rest(&mut self, status: &Value) {
+    fn rest(&mut self, status: &Value, known: &[&str]) {
         let rest: Vec<_> = members(status)
-            .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+            .filter(|(name, _)| !known.contains(&name.as_str()))
             .collect();
         if !rest.is_empty() {
             self.heading("other");
@@ -223,10 +238,18 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().map(Map::iter).into_iter().flatten()
 }
 
+/// The newest slot, in words.
+pub(crate) fn slot(value: &Value) -> String {
+    match value.as_u64() {
+        None | Some(0) => "no slot yet".to_owned(),
+        Some(slot) => format!("slot {slot}"),
+    }
+}
+
 /// A value with nothing that a terminal would act on.
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.chars().flat_map(char::escape_debug).collect(),
+        Value::String(text) => sidecar::printable(text),
         other => other.to_string(),
     }
 }
@@ -241,7 +264,7 @@ mod tests {
 
     fn status() -> Value {
         json!({
-            "ok": true, "healthy": false, "slot": 7,
+            "ok": true, "healthy": false, "slot": 7, "threads": {"layout": "split", "verify": "thread"},
             "health": {"mode": "paper", "state": "running", "control": "killed", "uptime_ms": 1_500,
                        "last_datagram_age_ms": null, "problems": ["control is killed\u{1b}[0m"]},
             "alarms": ["source b is dead"],
@@ -275,7 +298,7 @@ mod tests {
             (
                 "source",
                 &[
-                    "a alive, 13 shreds, 12 of them first",
+                    "a alive, 13 shreds, 12 of them won",
                     "datagram 1",
                     "shred_accepted 2",
                     "refused: duplicate 4",
@@ -313,7 +336,17 @@ mod tests {
             "{first}"
         );
         assert!(text.contains("\nalarm: source b is dead\n"), "{text}");
+        let threads = "\nthreads: split, leaders' signatures checked by a thread of their own\n";
+        assert!(text.contains(threads) && first.contains("slot 7"), "{text}");
         assert!(text.contains("problem: control is killed\\u{1b}"), "{text}");
+    }
+
+    #[test]
+    fn no_slot_is_not_slot_zero() {
+        let mut status = status();
+        status["slot"] = 0.into();
+        let text = in_words(&status, false);
+        assert!(text.contains(", no slot yet, "), "{text}");
     }
 
     #[test]

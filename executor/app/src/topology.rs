@@ -1,6 +1,6 @@
 //! Every thread, and every ring between threads. If it is not here, it does not exist.
 //!
-//! The pipelines (`demo`, `run`, `replay`) build their rings with the sizes of [`LINKS`] and name their threads by
+//! The pipelines (`demo`, `run`, `replay`) and the relay build their rings with the sizes of [`LINKS`] and name their threads by
 //! [`THREADS`]; a test holds the two together.
 
 /// Who runs.
@@ -29,9 +29,13 @@ pub enum Cell {
     Bundle,
     /// What became of a bundle.
     Report,
+    /// A shred on its way to other nodes.
+    Shred,
+    /// Entries of a batch, on their way to clients.
+    Entries,
 }
 
-/// What happens to the newest cell when a ring is full.
+/// What happens when a ring is full; to its newest cell unless it is said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
     /// It is dropped and counted per source; a replay waits instead.
@@ -40,6 +44,8 @@ pub enum Full {
     Refuse,
     /// Cannot happen by sizing; if it does, trading halts.
     Halt,
+    /// The oldest is overwritten, and whoever has not read it is told how many it missed.
+    Overwrite,
 }
 
 /// A ring with one producer and one consumer.
@@ -94,6 +100,10 @@ pub const THREADS: &[Thread] = &[
     thread("rx-NAME", true,  "receives shreds over QUIC: the thread of a source of that kind, with its name", "many"),
     thread("core",    true,  "shreds, market, strategy, risk and bundle, by plain calls",                "none"),
     thread("verify",  true,  "checks leaders' signatures, if it is configured; otherwise the core does",   "none"),
+    thread("relay",   true,  "passes shreds on, each once: in `overmind relay`, where there is no core",  "sendmmsg to UDP destinations"),
+    thread("tx-relay", true, "sends shreds to other nodes over QUIC",                                    "many"),
+    thread("entries", false, "makes entry batches of the shreds that were passed on",                   "none"),
+    thread("grpc-entries", false, "serves entries to gRPC clients",                                     "many"),
     thread("submit",  true,  "hands bundles to a lane and brings back what became of them",              "those of the lane"),
     thread("lane-",   false, "speaks gRPC with one block engine",                                        "many"),
     thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
@@ -106,7 +116,7 @@ pub const THREADS: &[Thread] = &[
     thread("sidecar", false, "serves /health and /metrics",                                              "many"),
 ];
 
-/// Every ring. Fused layouts run `rx-` and `core` on one thread, over the same rings.
+/// Every ring. Fused layouts run `rx-` and `core` (or `relay`) on one thread, over the same rings.
 #[rustfmt::skip]
 pub const LINKS: &[Link] = &[
     //    producer  consumer  cell          cells  when full
@@ -116,6 +126,11 @@ pub const LINKS: &[Link] = &[
     link("bridge",  "core",   Cell::Signal,   256, Full::Refuse),
     link("core",    "submit", Cell::Bundle,    64, Full::Refuse), // the reservation is undone
     link("submit",  "core",   Cell::Report,  1024, Full::Halt),
+    link("rx-",     "relay",  Cell::Frame,   8192, Full::Drop),
+    link("rx-NAME", "relay",  Cell::Frame,   8192, Full::Drop),
+    link("relay",   "tx-relay", Cell::Shred, 4096, Full::Refuse), // it is counted; FEC makes up for it
+    link("relay",   "entries", Cell::Frame,  8192, Full::Drop),
+    link("entries", "grpc-entries", Cell::Entries, 1024, Full::Overwrite),
 ];
 
 /// Cells of the ring that carries `cell`.

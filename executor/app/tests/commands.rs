@@ -126,6 +126,27 @@ fn decode_and_replay_say_what_is_wrong_with_their_files() {
     };
     assert_eq!(both(&pcap, &leaders), ["", ""]);
 
+    let err = said(&["decode", &pcap, "--shred-version", "1"], 0).1;
+    assert!(
+        err.starts_with("shred version 1: ") && err.contains("of another"),
+        "{err}"
+    );
+    let config = folder.file("overmind.toml");
+    let named = format!("[ingest]\nleaders_file = {leaders:?}\n[http]\nenabled = false\n");
+    std::fs::write(&config, named).unwrap();
+    let words = [
+        "replay",
+        &pcap,
+        "--as-fast-as-possible",
+        "--config",
+        &config,
+    ];
+    let (table, err) = said(&words, 0);
+    assert!(
+        err.is_empty() && !table.contains("(0 used)"),
+        "{err}{table}"
+    );
+
     let whole = std::fs::read(&pcap).unwrap();
     let cut = folder.file("cut.pcap");
     std::fs::write(&cut, &whole[..whole.len() - 5]).unwrap();
@@ -244,6 +265,94 @@ fn two_executors_do_not_share_a_state_directory_and_status_has_headings() {
     let mut first = first;
     until("it ends", || first.0.try_wait().unwrap().is_some());
     assert!(!socket.exists());
+}
+
+/// Goal: a leaders file of another epoch is not a healthy executor that finds nothing to do.
+#[test]
+fn an_executor_that_can_use_no_shred_says_so() {
+    let folder = Folder::new();
+    let pcap = folder.file("demo.pcap");
+    said(&["demo", "--seconds", "1", "--pcap", &pcap], 0);
+    let wrong = folder.file("wrong.json");
+    std::fs::write(&wrong, r#"{"7":"11111111111111111111111111111112"}"#).unwrap();
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = receiver.local_addr().unwrap();
+    drop(receiver);
+    let config = folder.file("overmind.toml");
+    let text = format!(
+        "[ingest]\nleaders_file = {wrong:?}\n[[ingest.sources]]\nname = \"a\"\nbind = \"{address}\"\n\
+         [http]\nenabled = false\n[threads]\nidle = \"park\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let log = std::fs::File::create(folder.file("log")).unwrap();
+    let mut service = Running(
+        overmind(&["run", "--json", "--config", &config])
+            .env("STATE_DIRECTORY", folder.0.join("state"))
+            .env("RUNTIME_DIRECTORY", folder.0.join("room"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap(),
+    );
+    let socket = folder.file("room/admin.sock");
+    until("it serves", || Path::new(&socket).exists());
+    let datagrams = datagrams(&pcap);
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut next = datagrams.iter().cycle();
+    let status = || {
+        let words = ["status", "--json", "--socket", &socket];
+        let output = overmind(&words).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()
+    };
+    until("it says that it refuses everything", || {
+        for datagram in next.by_ref().take(20) {
+            sender.send_to(datagram, address).unwrap();
+        }
+        status()["sources"][0]["state"] == "refused"
+    });
+    let words = ["sources", "--socket", &socket];
+    let (table, _) = said(&words, 1);
+    for words in [
+        " refused ",
+        "no slot yet",
+        "unique: not told yet",
+        "no_leader ",
+    ] {
+        assert!(table.contains(words), "{words}\n{table}");
+    }
+    let status = status();
+    let problem = status["health"]["problems"][0].as_str().unwrap();
+    for words in [
+        "every shred of the last 5 s was refused: no_leader ",
+        "the leaders file names slots 7..7, the stream is at slot 46",
+    ] {
+        assert!(problem.contains(words), "{words}\n{problem}");
+    }
+    service.signal(libc::SIGTERM);
+    until("it ends", || service.0.try_wait().unwrap().is_some());
+    let log = std::fs::read_to_string(folder.file("log")).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let told = lines.iter().filter(|line| {
+        let line = line["line"].as_str().unwrap();
+        line.starts_with("every shred of the last 5 s was refused")
+    });
+    assert_eq!(told.count(), 1, "{log}");
+    assert!(lines.iter().all(|line| line["at"].is_u64()), "{log}");
+}
+
+/// What the datagrams of a capture of the demo carry: Ethernet, IPv4, UDP.
+fn datagrams(pcap: &str) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(pcap).unwrap();
+    let (mut rest, mut found) = (&bytes[24..], Vec::new());
+    while let Some((head, after)) = rest.split_at_checked(16) {
+        let len = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+        found.push(after[42..len].to_vec());
+        rest = &after[len..];
+    }
+    found
 }
 
 #[test]

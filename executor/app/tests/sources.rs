@@ -19,7 +19,7 @@ use overmind::config::AdminPlan;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, PipelinePlan, Prepared};
 use overmind::receive::Received;
-use overmind::sources::{Alarms, SourceFacts, SourcesLog};
+use overmind::sources::{Alarms, Interface, SourceFacts, SourcesLog};
 use overmind::wiring::Time;
 use risk::{Control, Mode};
 use serde_json::Value;
@@ -193,6 +193,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
         address,
         redistributable: false,
         received,
+        interface: Interface::default(),
     };
     let view = View {
         control: Arc::new(Control::new(Mode::Active)),
@@ -203,6 +204,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
         ]),
         bridge: None,
         shredstream: None,
+        threads: None,
         mode: "paper",
         started: Instant::now(),
     };
@@ -231,7 +233,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
     });
     let mut alarms = Alarms::default();
     until("both are alive", || !race.is_dead(0) && !race.is_dead(1));
-    alarms.changes(&view.sources, race);
+    alarms.changes(&view.sources, &published);
     let words = ["sources", "--socket", socket.to_str().unwrap()];
     let (table, code) = overmind(&[&words[..], &["--leaders"]].concat());
     assert!(code == Some(0) || race.is_dead(0), "{code:?}\n{table}");
@@ -242,7 +244,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
     relay.cut.store(true, Relaxed);
     until("the far one is dead", || race.is_dead(0));
     assert!(!race.is_dead(1));
-    let said = alarms.changes(&view.sources, race);
+    let said = alarms.changes(&view.sources, &published);
     assert!(
         said.len() == 1 && said[0].starts_with("source far on "),
         "{said:?}"
@@ -251,7 +253,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
         said[0].contains("is dead: nothing for two slots"),
         "{said:?}"
     );
-    assert!(alarms.changes(&view.sources, race).is_empty(), "once");
+    assert!(alarms.changes(&view.sources, &published).is_empty(), "once");
     let status = view.status();
     assert_eq!(status["sources"][0]["state"], "dead", "{status}");
     assert_eq!(status["alarms"][0], said[0].as_str(), "{status}");
@@ -264,7 +266,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
 
     relay.cut.store(false, Relaxed);
     until("the far one is back", || !race.is_dead(0));
-    let said = alarms.changes(&view.sources, race);
+    let said = alarms.changes(&view.sources, &published);
     assert!(
         said.len() == 1 && said[0].ends_with("is alive again"),
         "{said:?}"

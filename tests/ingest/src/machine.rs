@@ -104,6 +104,8 @@ const SPOILED_SIGNATURES_PER_SET: u32 = 3;
 struct Stream {
     source: SourceId,
     policy: Policy,
+    /// What of it is authentic comes with the policy for sources that are vouched for.
+    trusted: bool,
     datagrams: VecDeque<Vec<u8>>,
 }
 
@@ -166,6 +168,7 @@ fn streams(sets: &[Set], numbers: &mut Numbers, dice: &mut Dice, late: bool) -> 
                     true => Policy::EmitThenVerify,
                     false => Policy::VerifyThenEmit,
                 },
+                trusted: dice.percent(30),
                 datagrams: passed.into(),
             }
         })
@@ -258,6 +261,8 @@ struct Machine {
     leaders: Schedule,
     /// Leaders that are not known yet.
     unnamed: Schedule,
+    /// Knows all of them.
+    judge: Reference,
     streams: Vec<Stream>,
     window: Window,
     known: BTreeMap<u64, Known>,
@@ -292,6 +297,8 @@ impl Machine {
                 false => LEAPS[dice.below(LEAPS.len())],
             };
         }
+        let all = leaders.0.iter().chain(&unnamed.0);
+        let all = Schedule(all.map(|(slot, leader)| (*slot, *leader)).collect());
         let plan = Plan {
             slots_behind: BEHIND,
             slots_ahead: AHEAD,
@@ -308,6 +315,7 @@ impl Machine {
             notes: Notes::default(),
             leaders,
             unnamed,
+            judge: Reference::new(all),
             streams: streams(&sets, &mut numbers, dice, late),
             window: Window::default(),
             known: BTreeMap::new(),
@@ -354,6 +362,7 @@ impl Machine {
         let Stream {
             source,
             policy,
+            trusted,
             datagrams,
         } = &mut self.streams[stream];
         let count = match dice.percent(30) {
@@ -368,10 +377,15 @@ impl Machine {
             _ => self.at + dice.roll() % 300_000,
         };
         let at = self.at;
+        let judge = &mut self.judge;
         let arrivals = datagrams.drain(..count).enumerate().map(|(index, bytes)| {
+            let vouched = *trusted && judge.authenticate(&bytes).is_some();
             let arrival = Arrival {
                 source: *source,
-                policy: *policy,
+                policy: match vouched {
+                    true => Policy::Trusted,
+                    false => *policy,
+                },
                 at: Nanos(at + 500 * index as u64),
             };
             (bytes, arrival)

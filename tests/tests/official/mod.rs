@@ -149,7 +149,7 @@ fn batches(shreds: &BTreeMap<u32, Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 /// Transactions of a batch's entries, as far as its bytes reach.
-fn entries(batch: &[u8]) -> Vec<VersionedTransaction> {
+pub(crate) fn entries(batch: &[u8]) -> Vec<VersionedTransaction> {
     let mut found = Vec::new();
     let mut rest = batch;
     let Some(count) = take_number(&mut rest) else {

@@ -1,6 +1,6 @@
 //! The other end: `overmind status`, `kill`, `reduce` and `resume`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,23 @@ use crate::cli::{SocketArgs, exit};
 use crate::config::{Config, Host};
 use crate::status;
 
+/// Where the services' sockets stand, in the order they are looked for: the executor's, the relay's.
+const SERVICES: [&str; 2] = ["/run/overmind/admin.sock", "/run/overmind-relay/admin.sock"];
+
 /// Asks the executor at `socket` and returns its answer, which has `ok`.
 ///
 /// # Errors
-/// [`AdminError::Unreachable`] within about two seconds when nobody answers.
+/// [`AdminError::Unreachable`] when nobody is there, [`AdminError::NoAnswer`] after two seconds when somebody is and
+/// does not answer.
 pub fn ask(socket: &Path, request: Request) -> Result<Value, AdminError> {
-    let unreachable = |source| AdminError::Unreachable {
-        path: socket.to_owned(),
-        source,
+    let path = || socket.to_owned();
+    // What a socket's time-out is called differs between reading and connecting (socket(7)).
+    let unreachable = |source: io::Error| match source.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => AdminError::NoAnswer { path: path() },
+        _ => AdminError::Unreachable {
+            path: path(),
+            source,
+        },
     };
     let mut stream = UnixStream::connect(socket).map_err(unreachable)?;
     stream
@@ -59,12 +68,12 @@ pub fn find_socket(target: &SocketArgs) -> Result<PathBuf, String> {
         let config = Config::load(path).map_err(|error| error.to_string())?;
         return Ok(config.admin.socket.unwrap_or(own));
     }
-    let service = PathBuf::from("/run/overmind/admin.sock");
     let exists = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok();
-    Ok(if !exists(&own) && exists(&service) {
-        service
-    } else {
+    let services = SERVICES.map(PathBuf::from);
+    Ok(if exists(&own) {
         own
+    } else {
+        services.into_iter().find(exists).unwrap_or(own)
     })
 }
 
@@ -90,8 +99,12 @@ pub fn run_client(request: Request, target: &SocketArgs, all: bool) -> u8 {
                 errln!("overmind: {error}");
             }
             if request == Request::Kill {
+                let said = match error {
+                    AdminError::NoAnswer { .. } => "whether it has heard that is not known",
+                    _ => "nothing was killed",
+                };
                 errln!(
-                    "overmind: nothing was killed; create the kill file ([admin] kill_file) or stop the service"
+                    "overmind: {said}; create the kill file ([admin] kill_file) or stop the service"
                 );
             }
             exit::UNREACHABLE
@@ -135,7 +148,7 @@ pub(super) fn in_words(value: &Value) -> String {
             Value::Array(values) if values.is_empty() => {}
             Value::Array(values) => values.iter().for_each(|value| add(out, name, value)),
             Value::String(text) => {
-                let text: String = text.chars().flat_map(char::escape_debug).collect();
+                let text = sidecar::printable(text);
                 out.push_str(&format!("{name}: {text}\n"));
             }
             other => out.push_str(&format!("{name}: {other}\n")),

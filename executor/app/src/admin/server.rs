@@ -23,12 +23,16 @@ pub(super) const CONNECTIONS_MAX: usize = 16;
 /// `status` requests that may wait for the second thread.
 pub(super) const STATUS_WAITING_MAX: usize = 8;
 const LINE_LEN_MAX: usize = 64;
+/// What a process without a control cell says to `kill`, `reduce` and `resume`.
+const NOTHING_TO_KILL: &str = "this is a relay: it trades nothing, so there is nothing to kill or to resume; to stop \
+                               passing shreds on, stop it (systemctl stop overmind-relay, or SIGTERM)";
 
 /// What the `admin` thread owns.
 pub(super) struct Server {
     pub(super) listener: UnixListener,
     pub(super) connections: Vec<Connection>,
-    pub(super) control: Arc<risk::Control>,
+    /// What `kill` sets; nothing in a process that trades nothing.
+    pub(super) control: Option<Arc<risk::Control>>,
     pub(super) kill_file: PathBuf,
     pub(super) own_uid: u32,
     pub(super) status: SyncSender<(Request, UnixStream)>,
@@ -76,11 +80,12 @@ impl Server {
     }
 
     pub(super) fn check_kill_file(&mut self) {
+        let Some(control) = &self.control else { return };
         // Anything but a clear "no such file" kills: a file that cannot be looked at may be there.
         let absent =
             matches!(std::fs::symlink_metadata(&self.kill_file), Err(error) if is_absent(&error));
         if !absent {
-            self.control.byte().fetch_max(Control::Killed as u8, SeqCst);
+            control.byte().fetch_max(Control::Killed as u8, SeqCst);
         }
     }
 
@@ -140,22 +145,27 @@ impl Server {
             let error = "say one of: status, sources, kill, reduce, resume";
             return answer(stream, &json!({ "ok": false, "error": error }));
         };
+        if matches!(request, Request::Status | Request::Sources) {
+            return self.hand_over(request, stream);
+        }
+        let Some(control) = self.control.clone() else {
+            return answer(stream, &json!({ "ok": false, "error": NOTHING_TO_KILL }));
+        };
         match request {
-            Request::Kill => {
-                self.control.byte().fetch_max(Control::Killed as u8, SeqCst);
+            Request::Reduce => self.lower(stream, &control, Control::Reducing),
+            Request::Resume => self.lower(stream, &control, Control::Running),
+            _ => {
+                control.byte().fetch_max(Control::Killed as u8, SeqCst);
                 answer(stream, &self.control_answer());
             }
-            Request::Reduce => self.lower(stream, Control::Reducing),
-            Request::Resume => self.lower(stream, Control::Running),
-            Request::Status | Request::Sources => self.hand_over(request, stream),
         }
     }
 
     /// Sets a control that may be looser than the present one; refused while something forbids it.
-    fn lower(&mut self, stream: UnixStream, wanted: Control) {
+    fn lower(&mut self, stream: UnixStream, control: &risk::Control, wanted: Control) {
         self.check_kill_file();
         let mut refusal = None;
-        let changed = self.control.byte().fetch_update(SeqCst, SeqCst, |byte| {
+        let changed = control.byte().fetch_update(SeqCst, SeqCst, |byte| {
             refusal = self.why_not(Control::from_byte(byte));
             refusal.is_none().then_some(wanted as u8)
         });
@@ -182,7 +192,13 @@ impl Server {
     }
 
     fn control_answer(&self) -> Value {
-        json!({ "ok": true, "control": Control::from_byte(self.control.byte().load(SeqCst)).as_str() })
+        let mut value = json!({ "ok": true });
+        if let Some(control) = &self.control {
+            value["control"] = Control::from_byte(control.byte().load(SeqCst))
+                .as_str()
+                .into();
+        }
+        value
     }
 
     fn hand_over(&self, request: Request, stream: UnixStream) {

@@ -73,7 +73,7 @@ fn wait_for(what: impl Fn() -> bool) {
 #[test]
 fn kill_reduce_and_resume_set_the_cell() {
     let (home, cell) = (Home::new(), cell());
-    let admin = spawn(&home.plan(), Arc::clone(&cell), healthy()).unwrap();
+    let admin = spawn(&home.plan(), Some(Arc::clone(&cell)), healthy()).unwrap();
     for (request, expected) in [
         (Request::Reduce, Control::Reducing),
         (Request::Kill, Control::Killed),
@@ -101,7 +101,7 @@ fn kill_works_while_the_rest_is_wedged() {
         let _ = wedged.lock().unwrap().recv();
         json!({})
     });
-    let admin = spawn(&home.plan(), Arc::clone(&cell), status).unwrap();
+    let admin = spawn(&home.plan(), Some(Arc::clone(&cell)), status).unwrap();
     // The status thread hangs, its queue is full, and every place for a silent client is taken.
     let silent: Vec<UnixStream> = (0..STATUS_WAITING_MAX + 1 + CONNECTIONS_MAX)
         .map(|index| {
@@ -132,7 +132,7 @@ fn kill_works_while_the_rest_is_wedged() {
 fn the_kill_file_kills_and_must_go_before_resume() {
     let (home, cell) = (Home::new(), cell());
     let plan = home.plan();
-    let admin = spawn(&plan, Arc::clone(&cell), healthy()).unwrap();
+    let admin = spawn(&plan, Some(Arc::clone(&cell)), healthy()).unwrap();
     std::fs::write(&plan.kill_file, "").unwrap();
     wait_for(|| control(&cell) == Control::Killed);
     for request in [Request::Resume, Request::Reduce] {
@@ -159,14 +159,14 @@ fn a_kill_file_from_before_the_start_kills_before_anything_runs() {
     DirBuilder::new().mode(0o700).create(&home.0).unwrap();
     // A dangling link counts: somebody put it there.
     std::os::unix::fs::symlink("/nowhere", &plan.kill_file).unwrap();
-    let _admin = spawn(&plan, Arc::clone(&cell), healthy()).unwrap();
+    let _admin = spawn(&plan, Some(Arc::clone(&cell)), healthy()).unwrap();
     assert_eq!(control(&cell), Control::Killed);
 }
 
 #[test]
 fn a_halted_executor_stays_halted() {
     let (home, cell) = (Home::new(), cell());
-    let admin = spawn(&home.plan(), Arc::clone(&cell), healthy()).unwrap();
+    let admin = spawn(&home.plan(), Some(Arc::clone(&cell)), healthy()).unwrap();
     cell.byte().fetch_max(Control::Halted as u8, SeqCst);
     for request in [Request::Resume, Request::Reduce] {
         assert_eq!(ask(admin.socket(), request).unwrap()["ok"], false);
@@ -181,7 +181,7 @@ fn a_halted_executor_stays_halted() {
 fn the_socket_is_private_and_gone_afterwards() {
     let (home, cell) = (Home::new(), cell());
     let plan = home.plan();
-    let admin = spawn(&plan, cell, healthy()).unwrap();
+    let admin = spawn(&plan, Some(cell), healthy()).unwrap();
     let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().mode() & 0o777;
     assert_eq!((mode(&plan.socket), mode(&home.0)), (0o600, 0o700));
     drop(admin);
@@ -199,9 +199,9 @@ fn a_dead_one_is_replaced_and_a_living_one_is_not() {
     DirBuilder::new().mode(0o700).create(&home.0).unwrap();
     drop(UnixListener::bind(&plan.socket).unwrap());
     assert!(plan.socket.exists(), "the stale socket is there");
-    let admin = spawn(&plan, cell(), healthy()).unwrap();
+    let admin = spawn(&plan, Some(cell()), healthy()).unwrap();
     assert!(matches!(
-        spawn(&plan, cell(), healthy()),
+        spawn(&plan, Some(cell()), healthy()),
         Err(AdminError::AlreadyServed(_))
     ));
     assert!(
@@ -211,7 +211,7 @@ fn a_dead_one_is_replaced_and_a_living_one_is_not() {
     drop(admin);
     std::fs::write(&plan.socket, "precious").unwrap();
     assert!(matches!(
-        spawn(&plan, cell(), healthy()),
+        spawn(&plan, Some(cell()), healthy()),
         Err(AdminError::NotASocket(_))
     ));
     assert_eq!(std::fs::read(&plan.socket).unwrap(), b"precious");
@@ -221,7 +221,7 @@ fn a_dead_one_is_replaced_and_a_living_one_is_not() {
 fn a_directory_open_to_others_is_refused_with_the_repair() {
     let home = Home::new();
     DirBuilder::new().mode(0o755).create(&home.0).unwrap();
-    let error = spawn(&home.plan(), cell(), healthy())
+    let error = spawn(&home.plan(), Some(cell()), healthy())
         .unwrap_err()
         .to_string();
     assert!(error.contains("chmod 700"), "{error}");
@@ -229,7 +229,7 @@ fn a_directory_open_to_others_is_refused_with_the_repair() {
     std::fs::set_permissions(&home.0, Permissions::from_mode(0o700)).unwrap();
     std::os::unix::fs::symlink(&home.0, &link.0).unwrap();
     assert!(matches!(
-        spawn(&link.plan(), cell(), healthy()),
+        spawn(&link.plan(), Some(cell()), healthy()),
         Err(AdminError::Directory { .. })
     ));
     std::fs::remove_file(&link.0).unwrap();
@@ -238,7 +238,7 @@ fn a_directory_open_to_others_is_refused_with_the_repair() {
 #[test]
 fn garbage_changes_nothing_and_is_told_so() {
     let (home, cell) = (Home::new(), cell());
-    let admin = spawn(&home.plan(), Arc::clone(&cell), healthy()).unwrap();
+    let admin = spawn(&home.plan(), Some(Arc::clone(&cell)), healthy()).unwrap();
     for garbage in [
         &b"\n"[..],
         b"kill me\n",
@@ -265,7 +265,7 @@ fn garbage_changes_nothing_and_is_told_so() {
 #[test]
 fn a_line_that_ends_with_the_connection_is_obeyed() {
     let (home, cell) = (Home::new(), cell());
-    let admin = spawn(&home.plan(), Arc::clone(&cell), healthy()).unwrap();
+    let admin = spawn(&home.plan(), Some(Arc::clone(&cell)), healthy()).unwrap();
     let say = |text: &str| {
         let mut stream = UnixStream::connect(admin.socket()).unwrap();
         stream.write_all(text.as_bytes()).unwrap();
@@ -310,7 +310,7 @@ fn a_stranger_is_not_heard() {
     let mut server = Server {
         listener: UnixListener::bind(home.0.join("s")).unwrap(),
         connections: Vec::new(),
-        control: Arc::clone(&cell),
+        control: Some(Arc::clone(&cell)),
         kill_file: home.0.join("kill"),
         own_uid: stranger + 1,
         status,
@@ -342,4 +342,37 @@ fn answers_become_exit_codes_and_lines() {
     let text =
         in_words(&json!({ "ok": true, "a": { "b": 1 }, "problems": ["x\u{1b}[0m"], "none": [] }));
     assert_eq!(text, "a.b: 1\nproblems: x\\u{1b}[0m\n");
+}
+
+#[test]
+fn a_process_that_trades_nothing_says_so_and_its_kill_file_means_nothing() {
+    let home = Home::new();
+    let plan = home.plan();
+    let admin = spawn(&plan, None, healthy()).unwrap();
+    std::fs::write(&plan.kill_file, "").unwrap();
+    for request in [Request::Kill, Request::Reduce, Request::Resume] {
+        let value = ask(admin.socket(), request).unwrap();
+        let said = value["error"].as_str().unwrap();
+        assert!(
+            said.contains("nothing to kill") && said.contains("systemctl stop"),
+            "{said}"
+        );
+        assert_eq!(exit_code(request, &value), exit::REFUSED);
+    }
+    let status = ask(admin.socket(), Request::Status).unwrap();
+    assert_eq!(status["healthy"], true, "{status}");
+}
+
+/// Goal: a process that holds the socket and says nothing is not taken for one that does not run.
+#[test]
+fn silence_is_not_absence() {
+    let home = Home::new();
+    DirBuilder::new().mode(0o700).create(&home.0).unwrap();
+    let socket = home.plan().socket;
+    let said = ask(&socket, Request::Status).unwrap_err().to_string();
+    assert!(said.contains("is it running?"), "{said}");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let said = ask(&socket, Request::Status).unwrap_err().to_string();
+    assert!(said.contains("did not answer within 2 s"), "{said}");
+    assert!(!said.contains("os error"), "{said}");
 }

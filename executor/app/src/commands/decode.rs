@@ -49,7 +49,8 @@ pub fn run(args: &DecodeArgs) -> Result<u8, Failure> {
         Ok(decoded) => {
             let damage = notices::damage(&args.file, &decoded.capture);
             let leaders = notices::leaders(&options.leaders, &decoded.resolved);
-            for notice in damage.into_iter().chain(leaders) {
+            let version = notices::version(args.shred_version, &decoded.resolved);
+            for notice in damage.into_iter().chain(version).chain(leaders) {
                 errln!("{notice}");
             }
             Ok(exit::OK)

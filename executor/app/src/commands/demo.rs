@@ -27,7 +27,7 @@ use submit::{BlockEngineConfig as LaneConfig, BlockEngineLane, Lane, LaneId, Sub
 use crate::cli::{DemoArgs, HttpArg, Plant, ThreadsArg, exit};
 use crate::clock::realtime;
 use crate::commands::Failure;
-use crate::commands::observe::View;
+use crate::commands::observe::{Threads, View};
 use crate::core_stage::CoreOutcome;
 use crate::leaders::{LeaderSchedule, LeaderSource};
 use crate::leftovers::{LEFTOVERS, Leftover};
@@ -36,7 +36,7 @@ use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::Published;
 use crate::receive::Received;
 use crate::rungs::quantiles;
-use crate::sources::SourceFacts;
+use crate::sources::{Interface, SourceFacts};
 use crate::wiring::Time;
 
 /// What the wallet starts with. Enough for every entry at once.
@@ -197,9 +197,11 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
             name: "demo".to_owned(),
             address: facts.local,
             redistributable: false,
+            interface: Interface::default(),
         }]),
         bridge: Some(Arc::clone(&shared)),
         shredstream: None,
+        threads: Some(Threads::of(split, Some(false))),
         mode: "demo",
         started,
     };

@@ -1,4 +1,6 @@
-//! `overmind explain`: what a refusal means and what to do about it.
+//! `overmind explain`: what a refusal or a counter means and what to do about it.
+
+mod counters;
 
 use brain_wire::NackReason;
 use risk::Refusal;
@@ -52,7 +54,7 @@ const INTENTS: [&str; Refusal::COUNT] = [
 ];
 
 /// What is counted of a source, in the order of [`SourceTally::named`].
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "datagrams of any kind from this source",
     "datagrams from this source that are shreds, needed or not",
     "shreds that it brought before all others; less `overtaken` it is what the source won",
@@ -63,6 +65,36 @@ const SOURCES: [&str; 10] = [
     "FEC sets that a shred of this source made whole or recoverable; less `completed_overtaken`",
     "of these, how many another source had made so earlier, by the stamps",
     "times it brought nothing for two slots while others did; ask whoever sends, or look at the way",
+    "stamp of its newest shred, nanoseconds of the UNIX epoch",
+];
+
+/// What is made of those, and the words for how a source is.
+const OF_SOURCES: [(&str, &str); 6] = [
+    (
+        "won",
+        "`first` less `overtaken`: shreds that it brought before all others, by the stamps",
+    ),
+    (
+        "sets",
+        "`completed` less `completed_overtaken`: FEC sets that a shred of it made whole or recoverable",
+    ),
+    (
+        "alive",
+        "it brings shreds that are used, or that others brought before",
+    ),
+    (
+        "silent",
+        "it has brought nothing for 5 s, or nothing yet; ask whoever sends, or look at the way and the firewall",
+    ),
+    (
+        "refused",
+        "datagrams of it that are not used, or, of a source: for 5 s (beside good sources for half a second) it has \
+                 brought nothing that can be used; the reasons say why",
+    ),
+    (
+        "dead",
+        "it has brought nothing for two slots while others did",
+    ),
 ];
 
 /// Prints one code or all; the exit code.
@@ -119,11 +151,18 @@ fn codes() -> Vec<(String, String)> {
         .named()
         .into_iter()
         .zip(SOURCES)
-        .map(|((name, _), text)| (format!("source.{name}"), text));
+        .map(|((name, _), text)| (name, text))
+        .chain(OF_SOURCES)
+        .map(|(name, text)| (format!("source.{name}"), text));
+    let counters = counters::groups().into_iter().flat_map(|(group, texts)| {
+        let texts = texts.iter();
+        texts.map(move |(name, text)| (format!("{group}.{name}"), *text))
+    });
     datagrams
         .chain(sources)
         .chain(intents)
         .chain(signals)
+        .chain(counters)
         .map(|(name, text)| (name, text.to_owned()))
         .collect()
 }
@@ -143,7 +182,15 @@ mod tests {
         let codes = codes();
         assert_eq!(
             codes.len(),
-            Reject::COUNT + SOURCES.len() + Refusal::COUNT + NackReason::all().count()
+            Reject::COUNT
+                + SourceTally::default().named().len()
+                + OF_SOURCES.len()
+                + Refusal::COUNT
+                + NackReason::all().count()
+                + counters::groups()
+                    .iter()
+                    .map(|(_, texts)| texts.len())
+                    .sum::<usize>()
         );
         assert!(codes.iter().all(|(_, text)| text.len() > 10));
         let mut names: Vec<_> = codes.iter().map(|(name, _)| name).collect();

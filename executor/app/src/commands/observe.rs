@@ -31,6 +31,8 @@ pub struct View {
     pub bridge: Option<Arc<BridgeShared>>,
     /// What is known of the stream that is asked for, when one is.
     pub shredstream: Option<StreamState>,
+    /// Which threads run what, for `status`.
+    pub threads: Option<Threads>,
     /// The mode's word.
     pub mode: &'static str,
     /// When the process began.
@@ -46,7 +48,7 @@ impl View {
         let view = self.clone();
         admin::spawn(
             plan,
-            Arc::clone(&self.control),
+            Some(Arc::clone(&self.control)),
             Arc::new(move |request| match request {
                 Request::Sources => sources::answer(&view.sources, &view.published),
                 _ => view.status(),
@@ -60,9 +62,7 @@ impl View {
     /// When `address` cannot be bound; the error names it.
     pub fn page(&self, address: SocketAddr) -> io::Result<Sidecar> {
         let view = self.clone();
-        sidecar::spawn(address, Arc::new(move || view.snapshot())).map_err(|error| {
-            io::Error::new(error.kind(), format!("health page on {address}: {error}"))
-        })
+        page(address, move || view.snapshot())
     }
 
     /// The answer to `status`, without `ok`.
@@ -74,14 +74,15 @@ impl View {
             "healthy": healthy,
             "health": health,
             "slot": published.slot.load(Relaxed),
-            "alarms": sources::alarms(&self.sources, &published.sources),
-            "sources": sources::brief(&self.sources, &published.sources),
+            "alarms": sources::alarms(&self.sources, published),
+            "sources": sources::brief(&self.sources, published),
             "chain": published.chain.status(),
             "resolved": object(published.resolved()),
             "datagrams_refused": object(published.rejected()),
             "decided": object(published.decided()),
             "intents_refused": object(published.refused()),
             "positions_open": published.positions_open(),
+            "threads": self.threads,
             "bridge": self.bridge.as_deref().map(bridge_status),
             "shredstream": self.shredstream.as_ref().map(StreamState::status),
         })
@@ -99,10 +100,11 @@ impl View {
             faults.push("the bridge has ended: no signal is heard".to_owned());
         }
         faults.extend(self.published.chain.fault());
+        faults.extend(self.published.refusal(&self.published.states()));
         faults.extend(self.shredstream.as_ref().and_then(StreamState::fault));
         Health {
             mode: self.mode,
-            state: State::Running,
+            state: state(self.published.turns.load(Relaxed)),
             control: sidecar::Control::from_byte(self.control.byte().load(Relaxed)),
             uptime_ms: self.started.elapsed().as_millis() as u64,
             last_datagram_age_ms: (newest != 0).then(|| age_ms(newest)),
@@ -149,7 +151,7 @@ impl View {
                 "Highest slot that something authentic was received of.",
             )
             .with(&[], slot);
-        sources::measure(&mut snapshot, &self.sources, &published.sources);
+        sources::measure(&mut snapshot, &self.sources, published);
         published.chain.measure(&mut snapshot);
         if let Some(open) = published.positions_open() {
             let _ = snapshot
@@ -166,16 +168,64 @@ impl View {
     }
 }
 
-type Counters = Vec<(&'static str, u64)>;
+/// Which way the layout of threads went, whatever was configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Threads {
+    /// `split` or `fused`.
+    pub layout: &'static str,
+    /// Where leaders' signatures are checked: `thread` or `core`; `None` where nobody has the choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<&'static str>,
+}
 
-fn object(counters: Counters) -> Map<String, Value> {
+impl Threads {
+    /// Of a layout.
+    #[must_use]
+    pub const fn of(split: bool, verify: Option<bool>) -> Self {
+        Self {
+            layout: if split { "split" } else { "fused" },
+            verify: match verify {
+                None => None,
+                Some(true) => Some("thread"),
+                Some(false) => Some("core"),
+            },
+        }
+    }
+}
+
+/// The word for a service whose hot thread has turned so often: sockets answer while memory is still being locked.
+#[must_use]
+pub const fn state(turns: u64) -> State {
+    if turns == 0 {
+        State::Starting
+    } else {
+        State::Running
+    }
+}
+
+/// Serves `/health` and `/metrics` of what `read` gives.
+///
+/// # Errors
+/// When `address` cannot be bound; the error names it.
+pub fn page(
+    address: SocketAddr,
+    read: impl Fn() -> Snapshot + Send + Sync + 'static,
+) -> io::Result<Sidecar> {
+    sidecar::spawn(address, Arc::new(read))
+        .map_err(|error| io::Error::new(error.kind(), format!("http.bind = {address}: the health page cannot listen there: {error}; name a free address of this host with \
+             [http] bind (the demo: --http), or set [http] enabled = false (the demo: --http off)")))
+}
+
+pub(crate) type Counters = Vec<(&'static str, u64)>;
+
+pub(crate) fn object(counters: Counters) -> Map<String, Value> {
     let named = counters.into_iter();
     named
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect()
 }
 
-fn count(
+pub(crate) fn count(
     snapshot: &mut Snapshot,
     family: &'static str,
     help: &'static str,
@@ -252,6 +302,7 @@ mod tests {
             sources: Arc::new([]),
             bridge,
             shredstream: None,
+            threads: Some(Threads::of(false, Some(true))),
             mode: "paper",
             started: Instant::now(),
         }
@@ -289,8 +340,30 @@ mod tests {
     }
 
     #[test]
+    fn it_is_starting_until_its_core_has_turned() {
+        let view = view(None);
+        let status = view.status();
+        assert_eq!(status["health"]["state"], "starting", "{status}");
+        assert_eq!(status["healthy"], false, "{status}");
+        view.published.turns.store(1, Relaxed);
+        let status = view.status();
+        assert_eq!(status["health"]["state"], "running", "{status}");
+        assert_eq!(status["threads"]["verify"], "thread", "{status}");
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_named_by_its_key() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let said = view(None).page(taken.local_addr().unwrap()).unwrap_err();
+        let said = said.to_string();
+        assert!(said.starts_with("http.bind = 127.0.0.1:"), "{said}");
+        assert!(said.contains("enabled = false"), "{said}");
+    }
+
+    #[test]
     fn without_a_bridge_nothing_is_said_of_one() {
         let view = view(None);
+        view.published.turns.store(1, Relaxed);
         let status = view.status();
         assert!(
             status["bridge"].is_null() && status["healthy"] == true,

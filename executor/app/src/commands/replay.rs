@@ -73,30 +73,35 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
     } else {
         Policy::VerifyThenEmit
     };
-    let leaders = match (&args.leaders, args.unverified) {
+    let plan = match &args.config {
+        Some(path) => Some(Config::load(path)?.plan(&Host::read())?),
+        None => None,
+    };
+    let of_config = plan
+        .as_ref()
+        .and_then(|plan| plan.ingest.leaders_file.as_ref());
+    let leaders = match (args.leaders.as_ref().or(of_config), args.unverified) {
         (Some(path), _) => LeaderSource::Schedule(LeaderSchedule::load(path)?),
         (None, true) => LeaderSource::Absent,
         (None, false) => {
             return Err(Failure::Input(
                 "without leaders nothing can be verified: name them with --leaders F.json (the demo writes them beside \
-                 its capture), or say --unverified to act on what nobody vouches for"
+                 its capture) or by ingest.leaders_file of --config, or say --unverified to act on what nobody vouches for"
                     .to_owned(),
             ));
         }
     };
-    let (resolve, engine) = match &args.config {
-        Some(path) => {
-            let plan = Config::load(path)?.plan(&Host::read())?;
-            (
-                plan.ingest.resolve,
-                EngineConfig {
-                    act_on_unverified: args.unverified,
-                    ..plan.engine
-                },
-            )
-        }
+    let (resolve, engine) = match plan {
+        Some(plan) => (
+            plan.ingest.resolve,
+            EngineConfig {
+                act_on_unverified: args.unverified,
+                ..plan.engine
+            },
+        ),
         None => (resolve_plan(None), engine_config(policy)),
     };
+    let shred_version = resolve.shred_version;
     let split = args.threads == Some(ThreadsArg::Split);
     let mut prepared = Prepared::new(PipelinePlan {
         resolve,
@@ -138,6 +143,7 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
         .get()
         .map(|read| notices_of(&args.files, read))
         .unwrap_or_default();
+    notices.extend(notices::version(shred_version, &outcome.resolved));
     notices.extend(notices::leaders(&leaders, &outcome.resolved));
     Ok(Replayed { outcome, notices })
 }

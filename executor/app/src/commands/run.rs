@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use brain_bridge::{Bridge, BridgeHandle, BridgeShared};
 use bundle::{Builder, Signer, ThrowAway};
@@ -10,23 +10,23 @@ use demo::{DemoConfig, PreparedMarket};
 use engine::EngineConfig;
 use risk::{Control, Mode};
 use shred_resolve::Policy;
-use shred_source::DatagramSource;
 use shred_wire::Slot;
-use sidecar::{RefreshPlan, Refresher};
+use sidecar::Refresher;
 use submit::{BlockEngineLane, Lane, LaneId, PaperLane};
 
 use crate::cli::{ModeArg, RunArgs, exit};
 use crate::clock::realtime;
-use crate::commands::observe::View;
-use crate::commands::{Failure, interrupted};
-use crate::config::{self, Config, Host, LockMemory, Opening, Plan, SubmitPlan};
-use crate::leaders::{Follower, LeaderCell, LeaderSchedule, LeaderSource};
-use crate::notify::Notifier;
+use crate::commands::observe::{Threads, View};
+use crate::commands::{Failure, Outages, Watched, follow, lock_memory};
+use crate::config::{self, Config, Host, Plan, SubmitPlan};
+use crate::intake::Feeders;
+use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::output;
 use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
-use crate::published::Published;
-use crate::receive::{Opener, Receiver};
+use crate::published::{LeadersFrom, Published};
+use crate::receive::{self, OpenSources};
 use crate::shredstream::Asking;
-use crate::sources::{Alarms, SourceFacts, SourcesLog};
+use crate::sources::{Alarms, InterfaceAlarms, SourceFacts, SourcesLog};
 use crate::state_dir::StateDir;
 use crate::wiring::Time;
 
@@ -41,6 +41,7 @@ const EMBEDDED_SLOTS: u64 = 500_000;
 /// [`Failure`] when the configuration, a socket or a file cannot be used.
 pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let started = Instant::now();
+    output::lines_as_json(args.json);
     let (host, mut config) = (Host::read(), Config::load(&args.config)?);
     match args.mode {
         Some(ModeArg::Live) => config.mode.mode = config::Mode::Live,
@@ -64,7 +65,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let random = random_bytes::<40>()?;
     let (wallet, hash_seed) = random.split_at(32);
     let leaders = leaders(&plan, embedded.as_ref())?;
-    let (leaders_from, followed) = (leaders.name(), leaders.cell().cloned());
+    let (leaders_from, span) = (leaders.name(), leaders.span());
+    let followed = leaders.cell().cloned();
     let mut prepared = Prepared::new(PipelinePlan {
         resolve: plan.ingest.resolve.clone(),
         arena: plan.ingest.arena,
@@ -81,50 +83,26 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         layout: Layout {
             split: plan.threads.split,
             core: plan.threads.core,
-            sources: plan
-                .ingest
-                .sources
-                .iter()
-                .filter(|source| !matches!(source.opening, Opening::Quic(_)))
-                .map(|source| source.seat)
-                .collect(),
+            sources: receive::seats(&plan.ingest.sources),
             verify: plan.threads.verify,
             submit: plan.threads.submit,
         },
     })?;
-    let mut sources: Vec<Box<dyn DatagramSource + Send>> = Vec::new();
-    let mut facts_of = Vec::new();
-    let mut opener = Opener::new(&plan.ingest.sources);
-    for (number, source) in (0..).zip(&plan.ingest.sources) {
-        let frames = prepared.take_frames().expect("frames for every source");
-        let opened = opener.open(number, frames, None);
-        let opened = opened.map_err(|error| Failure::Source {
-            name: source.name.clone(),
-            error,
-        })?;
-        errln!("{}", opened.in_words(&source.name));
-        for note in &opened.notes {
-            errln!("source {}: {note}", source.name);
-        }
-        facts_of.push(SourceFacts {
-            name: source.name.clone(),
-            kind: opened.kind.as_str(),
-            address: opened.address,
-            redistributable: source.redistributable,
-            received: opened.received(),
-        });
-        match opened.receiver {
-            Receiver::Polled(source) => sources.push(source),
-            Receiver::Quic(handle) => prepared.attach(&source.name, handle),
-        }
+    let OpenSources {
+        feeders,
+        facts: facts_of,
+    } = receive::open_all(&plan.ingest.sources, || {
+        prepared.take_frames().expect("frames for every source")
+    })?;
+    let Feeders { polled, quic } = feeders;
+    for (name, handle) in quic {
+        prepared.attach(&name, handle);
     }
-    let facts_of: Arc<[SourceFacts]> = facts_of.into();
     let published = prepared.published();
-    let refresher = follow(&plan, followed.as_ref())?;
+    let refresher = follow(&plan.ingest, followed.as_ref())?;
     let asked = refresher.as_ref().map(Refresher::counters).cloned();
-    published
-        .chain
-        .leaders_from(leaders_from, followed.clone().zip(asked));
+    let from = LeadersFrom::new(leaders_from, followed.clone().zip(asked));
+    published.chain.leaders_from(from.naming(span));
     let shared = Arc::new(BridgeShared::default());
     let _bridge = bridge(&plan, &mut prepared, &shared)?;
     let asking = plan
@@ -138,6 +116,10 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         sources: Arc::clone(&facts_of),
         bridge: plan.bridge.is_some().then(|| Arc::clone(&shared)),
         shredstream: asking.as_ref().map(Asking::state),
+        threads: Some(Threads::of(
+            plan.threads.split,
+            Some(plan.threads.verify.is_some()),
+        )),
         mode: "paper",
         started,
     };
@@ -145,7 +127,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let _page = plan.http.map(|address| view.page(address)).transpose()?;
     lock_memory(plan.threads.lock_memory)?;
     let _log = sources_log(&plan, &facts_of, &published)?;
-    let pipeline = prepared.start(sources, vec![lane(&plan, &state)?], move || {
+    let pipeline = prepared.start(polled, vec![lane(&plan, &state)?], move || {
         if let Some(cell) = followed {
             cell.warm();
         }
@@ -164,7 +146,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         "paper mode; overmind status --socket {}",
         plan.admin.socket.display()
     );
-    serve(&shared, &published, &facts_of, &pipeline)?;
+    let outages = Outages::new(refresher.as_ref(), asking.as_ref());
+    serve(&shared, &published, &facts_of, &pipeline, outages)?;
     if let Some(market) = market {
         market.stop();
         market.join();
@@ -180,45 +163,30 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     Ok(exit::OK)
 }
 
-/// Feeds the bridge and the service manager's watchdog, and says which sources die, until the end is asked for.
-///
-/// The watchdog is fed only while the core turns: a wedged core is restarted.
+/// Feeds the bridge, and says which sources die and whom nobody answers for, until the end is asked for.
 fn serve(
     shared: &BridgeShared,
     published: &Published,
     sources: &[SourceFacts],
     pipeline: &Pipeline,
+    mut outages: Outages,
 ) -> Result<(), Failure> {
-    let mut alarms = Alarms::default();
-    let notifier = Notifier::from_env()?;
-    if let Some(notifier) = &notifier {
-        notifier.ready("paper mode")?;
-    }
-    let watchdog = notifier
-        .as_ref()
-        .and_then(Notifier::watchdog_interval)
-        .map(|interval| interval / 3);
-    let (mut alive_at, mut turn) = (Instant::now(), 0);
-    while !interrupted() && !pipeline.has_died() {
-        std::thread::sleep(Duration::from_millis(20));
+    let (mut alarms, mut interfaces) = (Alarms::default(), InterfaceAlarms::default());
+    let watched = Watched {
+        ready: "paper mode",
+        turns: &|| published.turns.load(Relaxed),
+        has_died: &|| pipeline.has_died(),
+    };
+    super::serve(&watched, || {
         shared
             .current_slot
             .store(published.slot.load(Relaxed), Relaxed);
-        for line in alarms.changes(sources, &published.sources) {
+        let changes = alarms.changes(sources, published).into_iter();
+        let changes = changes.chain(interfaces.changes(sources));
+        for line in changes.chain(outages.changes()) {
             errln!("{line}");
         }
-        let latest = published.turns.load(Relaxed);
-        if let (Some(notifier), Some(interval)) = (&notifier, watchdog)
-            && alive_at.elapsed() >= interval
-            && turn != latest
-        {
-            (alive_at, turn) = (Instant::now(), latest);
-            notifier.alive()?;
-        }
-    }
-    if let Some(notifier) = &notifier {
-        notifier.stopping()?;
-    }
+    })?;
     Ok(())
 }
 
@@ -250,23 +218,8 @@ fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, F
             .map(LeaderSource::Schedule)
             .map_err(Failure::Input);
     }
-    match (&plan.ingest.leaders_file, &plan.ingest.leaders_rpc) {
-        (Some(path), _) => Ok(LeaderSource::Schedule(LeaderSchedule::load(path)?)),
-        (None, Some(_)) => Ok(LeaderSource::Followed(Arc::default())),
-        // The plan has made sure that every source says so itself.
-        (None, None) => Ok(LeaderSource::Absent),
-    }
-}
-
-/// Starts asking the RPC node that names the leaders, if one does.
-fn follow(plan: &Plan, cell: Option<&Arc<LeaderCell>>) -> Result<Option<Refresher>, Failure> {
-    let (Some(endpoint), Some(cell)) = (&plan.ingest.leaders_rpc, cell) else {
-        return Ok(None);
-    };
-    errln!("leaders are asked of {endpoint}");
-    let follower = Follower::new(Arc::clone(cell), plan.ingest.resolve.slots_behind);
-    let plan = RefreshPlan::new(endpoint.clone());
-    Ok(Some(sidecar::refresh(plan, Box::new(follower))?))
+    // Without any, the plan has made sure that every source says so itself.
+    Ok(LeaderSource::configured(&plan.ingest)?)
 }
 
 /// Paper mode signs with a key that nobody has ever paid anything to.
@@ -316,26 +269,4 @@ fn bridge(
         )?)),
         _ => Ok(None),
     }
-}
-
-/// Locks what has been allocated so far, as the configuration asks.
-///
-/// # Errors
-/// [`Failure::Input`] when locking was required and refused.
-pub fn lock_memory(wanted: LockMemory) -> Result<(), Failure> {
-    if wanted == LockMemory::Off {
-        return Ok(());
-    }
-    // SAFETY: the call takes flags only.
-    if unsafe { libc::mlockall(libc::MCL_CURRENT) } == 0 {
-        return Ok(());
-    }
-    let reason = std::io::Error::last_os_error();
-    let advice =
-        format!("memory is not locked ({reason}); raise LimitMEMLOCK (ulimit -l), see tuning/");
-    if wanted == LockMemory::Require {
-        return Err(Failure::Input(format!("threads.lock_memory: {advice}")));
-    }
-    errln!("{advice}");
-    Ok(())
 }

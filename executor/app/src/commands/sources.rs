@@ -41,7 +41,13 @@ pub fn run(args: &SourcesArgs) -> u8 {
 fn show(args: &SourcesArgs, socket: &Path) -> Result<u8, AdminError> {
     use std::io::IsTerminal as _;
 
-    let mut before = ask(socket, Request::Sources)?;
+    let mut before = match ask(socket, Request::Sources) {
+        Err(error) if args.watch => match wait_for(socket, &error) {
+            Some(answer) => answer,
+            None => return Ok(exit::OK),
+        },
+        answer => answer?,
+    };
     if let Some(code) = refused(&before) {
         return Ok(code);
     }
@@ -60,7 +66,17 @@ fn show(args: &SourcesArgs, socket: &Path) -> Result<u8, AdminError> {
         if interrupted() {
             return Ok(exit::OK);
         }
-        let now = ask(socket, Request::Sources)?;
+        let now = match ask(socket, Request::Sources) {
+            // Whoever restarts it has new counters: they begin at nothing.
+            Err(error) if args.watch => match wait_for(socket, &error) {
+                Some(answer) => {
+                    before = answer;
+                    continue;
+                }
+                None => return Ok(exit::OK),
+            },
+            answer => answer?,
+        };
         if let Some(code) = refused(&now) {
             return Ok(code);
         }
@@ -77,6 +93,20 @@ fn show(args: &SourcesArgs, socket: &Path) -> Result<u8, AdminError> {
     }
 }
 
+/// Says why nobody answers, once, and asks on until somebody does or the end is asked for.
+fn wait_for(socket: &Path, error: &AdminError) -> Option<Value> {
+    errln!("overmind: {error}; waiting for it");
+    loop {
+        std::thread::sleep(PERIOD);
+        if interrupted() {
+            return None;
+        }
+        if let Ok(answer) = ask(socket, Request::Sources) {
+            return Some(answer);
+        }
+    }
+}
+
 fn refused(answer: &Value) -> Option<u8> {
     if answer["ok"] == true {
         return None;
@@ -88,10 +118,10 @@ fn refused(answer: &Value) -> Option<u8> {
     Some(exit::FAILED)
 }
 
-/// A dead source is a bad answer.
+/// A source that is not alive is a bad answer.
 fn code_of(answer: &Value) -> u8 {
     let mut sources = answer["sources"].as_array().into_iter().flatten();
-    if sources.any(|source| source["state"] == "dead") {
+    if sources.any(|source| source["state"] != "alive") {
         exit::FAILED
     } else {
         exit::OK

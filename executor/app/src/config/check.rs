@@ -2,9 +2,15 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::Host;
+
+/// Characters of a value that are shown: a path of a socket and a key fit in.
+const VALUE_LEN_MAX: usize = 160;
+/// Characters of anything else that is shown, and of a word in it.
+const TEXT_LEN_MAX: usize = 2_000;
 
 /// One value that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +27,14 @@ pub struct FieldError {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} = {}: {}; {}",
-            self.field, self.value, self.problem, self.fix
-        )
+        let Self {
+            field,
+            value,
+            problem,
+            fix,
+        } = self;
+        let value = bounded(value, VALUE_LEN_MAX);
+        write!(f, "{field} = {value}: {}; {}", shown(problem), shown(fix))
     }
 }
 
@@ -46,9 +55,22 @@ impl fmt::Display for FieldErrors<'_> {
 #[derive(Default)]
 pub(super) struct Check {
     pub(super) errors: Vec<FieldError>,
+    /// What can be meant so, and often is not.
+    pub(super) warnings: Vec<FieldError>,
+    /// Somebody looks at it by hand: what only the service manager hands over is not there, and need not be.
+    pub(super) rehearsal: bool,
 }
 
 impl Check {
+    pub(super) fn warn(&mut self, field: &str, value: String, problem: &str, fix: &str) {
+        self.warnings.push(FieldError {
+            field: field.to_owned(),
+            value,
+            problem: problem.to_owned(),
+            fix: fix.to_owned(),
+        });
+    }
+
     pub(super) fn refuse(&mut self, field: &str, value: String, problem: &str, fix: String) {
         self.errors.push(FieldError {
             field: field.to_owned(),
@@ -189,6 +211,52 @@ impl Check {
                 fix,
             );
         }
+        self.whole(field, path);
+    }
+
+    /// No file's name holds a NUL, which TOML can write.
+    pub(super) fn whole(&mut self, field: &str, path: &Path) {
+        if path.as_os_str().as_bytes().contains(&0) {
+            let fix = "take it out".to_owned();
+            self.refuse(field, quoted(path.display()), "holds a NUL byte", fix);
+        }
+    }
+
+    /// A key file as it is typed: an absolute path, or the name of a credential. `None` when it was refused. In a
+    /// rehearsal a credential that was not handed over stands for itself, as typed.
+    pub(super) fn key_file(&mut self, field: &str, text: &str, host: &Host) -> Option<PathBuf> {
+        let refused = self.errors.len();
+        let Some(name) = text.strip_prefix(CREDENTIAL) else {
+            let path = PathBuf::from(text);
+            if path.is_absolute() {
+                self.whole(field, &path);
+            } else {
+                let fix = "write the whole path, or credential:NAME".to_owned();
+                self.refuse(field, quoted(text), "is not an absolute path", fix);
+            }
+            return (self.errors.len() == refused).then_some(path);
+        };
+        if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
+            let fix = "write credential:NAME as in LoadCredential=".to_owned();
+            self.refuse(field, quoted(text), "is not the name of a credential", fix);
+            return None;
+        }
+        match &host.credentials_dir {
+            Some(directory) => Some(directory.join(name)),
+            None if self.rehearsal => {
+                let fix = format!(
+                    "to check it, too: systemd-run --pipe --wait -p User=overmind -p LoadCredential={name}:FILE \
+                     overmind config check --config FILE"
+                );
+                self.warn(field, quoted(text), "not checked outside the unit", &fix);
+                Some(PathBuf::from(text))
+            }
+            None => {
+                let fix = "start by systemd with LoadCredential=, or name a 0600 file".to_owned();
+                self.refuse(field, quoted(text), "no credentials were handed over", fix);
+                None
+            }
+        }
     }
 
     /// `sun_path` holds 108 bytes with its terminating zero. Source: unix(7).
@@ -234,6 +302,35 @@ fn cpu_list(cpus: &[u16]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// What stands before the name of a credential.
+pub(super) const CREDENTIAL: &str = "credential:";
+
+/// A sentence as it may be shown: bounded, and nothing in it that a terminal would act on.
+pub(super) fn shown(text: &str) -> String {
+    let mut out = String::new();
+    for (index, line) in text.split(' ').enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        out.push_str(&bounded(line, 2 * VALUE_LEN_MAX));
+    }
+    bounded(&out, TEXT_LEN_MAX)
+}
+
+/// The beginning of `text` when it is longer than `len_max` characters.
+fn bounded(text: &str, len_max: usize) -> String {
+    let cut = text.char_indices().nth(len_max).map(|(at, _)| at);
+    let kept = cut.map_or(text, |at| &text[..at]);
+    let mut out: String = kept
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    if cut.is_some() {
+        out.push_str(&format!("... ({} characters)", text.chars().count()));
+    }
+    out
 }
 
 /// A text value as it stands in the file, escaped so that a terminal shows it as it is.

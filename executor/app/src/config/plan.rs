@@ -5,6 +5,7 @@ mod bridge;
 mod ingest;
 mod outside;
 mod receiving;
+mod relay;
 mod trading;
 
 use std::net::SocketAddr;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use bundle::BuilderConfig;
 use engine::SignalPolicy;
-use shred_quic::Peers;
+use shred_quic::{Destination, Peers};
+use shred_relay::{EntryServerConfig, V1Batches};
 use shred_resolve::{ArbiterPlan, Plan as ResolvePlan, Policy as ResolvePolicy};
 use shred_source::arena::FRAMES_MAX;
 use shred_source::capture::CapturePlan;
@@ -54,6 +56,8 @@ pub struct Plan {
     pub submit: SubmitPlan,
     /// The bridge, when it runs.
     pub bridge: Option<brain_bridge::BridgeConfig>,
+    /// What a relay passes shreds on to, when anything is named.
+    pub relay: Option<RelayPlan>,
     /// The admin socket and kill file.
     pub admin: AdminPlan,
     /// Address of the page, when it is served.
@@ -207,6 +211,32 @@ pub enum SubmitPlan {
     BlockEngine(BlockEngineConfig),
 }
 
+/// What a relay passes shreds on to.
+#[derive(Debug, Clone)]
+pub struct RelayPlan {
+    /// The sieve, and the UDP destinations.
+    pub room: shred_relay::RelayConfig,
+    /// Other nodes, over QUIC.
+    pub nodes: Vec<Destination>,
+    /// Who we are to them; there is one whenever there are nodes.
+    pub identity: Option<QuicIdentity>,
+    /// CPU of the thread that sends to them.
+    pub nodes_cpu: Option<usize>,
+    /// The service of entries, when it is wanted.
+    pub entries: Option<EntriesPlan>,
+}
+
+/// The service of entries.
+#[derive(Debug, Clone)]
+pub struct EntriesPlan {
+    /// Its settings; the token is read at start.
+    pub room: EntryServerConfig,
+    /// File of the token that clients must bring.
+    pub token_file: Option<PathBuf>,
+    /// What is done with v1 transactions.
+    pub v1: V1Batches,
+}
+
 /// The admin socket and kill file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminPlan {
@@ -220,12 +250,26 @@ impl Config {
     /// Checks every value against its bounds, the others, and `host`.
     ///
     /// # Errors
-    /// [`ConfigError::LiveRefused`], or [`ConfigError::Fields`] with every value that does not fit.
+    /// [`ConfigError::LiveRefused`]; [`ConfigError::Several`] with every value that does not fit, and its line, when the
+    /// configuration comes from a file, and [`ConfigError::Fields`] when it does not.
     pub fn plan(&self, host: &Host) -> Result<Plan, ConfigError> {
         if self.mode.mode == Mode::Live {
             return Err(ConfigError::LiveRefused);
         }
-        let mut check = Check::default();
+        let (plan, check) = self.checked(host, false);
+        match check.errors {
+            errors if errors.is_empty() => Ok(plan),
+            errors => Err(self.refused(errors)),
+        }
+    }
+
+    /// The plan, and what does not fit; with errors it is of no use. A `rehearsal` is by hand, see
+    /// [`Check::rehearsal`].
+    pub(super) fn checked(&self, host: &Host, rehearsal: bool) -> (Plan, Check) {
+        let mut check = Check {
+            rehearsal,
+            ..Check::default()
+        };
         let plan = Plan {
             mode: self.mode.mode,
             ingest: self.plan_ingest(host, &mut check),
@@ -235,17 +279,14 @@ impl Config {
             builder: self.bundle.plan(&mut check),
             submit: self.submit.plan(&mut check),
             bridge: self.bridge.plan(host, &mut check),
+            relay: self.plan_relay(host, &mut check),
             admin: self.admin.plan(host, &mut check),
             http: self.http.plan(&mut check),
             capture: self.plan_capture(&mut check),
         };
         self.check_across(&mut check);
         plan.check_paths(&mut check);
-        if check.errors.is_empty() {
-            Ok(plan)
-        } else {
-            Err(ConfigError::Fields(check.errors))
-        }
+        (plan, check)
     }
 
     /// What one section promises another.
@@ -427,6 +468,16 @@ impl Config {
 }
 
 impl Plan {
+    /// The sources that a relay opens: those whose terms allow it.
+    #[must_use]
+    pub fn redistributable(&self) -> Vec<SourcePlan> {
+        let sources = self.ingest.sources.iter();
+        sources
+            .filter(|source| source.redistributable)
+            .cloned()
+            .collect()
+    }
+
     /// Two things at one path would take it from each other.
     fn check_paths(&self, check: &mut Check) {
         self.check_sources_log(check);
@@ -474,50 +525,6 @@ impl Plan {
                 check.refuse("ingest.sources_log", quoted(log.display()), &problem, fix);
             }
         }
-    }
-
-    /// Files the plan names that must exist before start, each with the key that names it.
-    pub fn files_needed(&self) -> Vec<(String, PathBuf)> {
-        let leaders = self
-            .ingest
-            .leaders_file
-            .iter()
-            .map(|path| ("ingest.leaders_file".to_owned(), path.clone()));
-        leaders.chain(self.key_files()).collect()
-    }
-
-    /// Files of Ed25519 keys the plan names, each with the key that names it.
-    pub fn signing_keys(&self) -> Vec<(String, PathBuf)> {
-        let sources = self.ingest.sources.iter().enumerate();
-        let identities = sources.filter_map(|(index, source)| match &source.opening {
-            Opening::Quic(QuicPlan {
-                identity: QuicIdentity::File(path),
-                ..
-            }) => Some((
-                format!("ingest.sources[{index}].identity_file"),
-                path.clone(),
-            )),
-            _ => None,
-        });
-        let shredstream = self.shredstream.iter();
-        let asked =
-            shredstream.map(|plan| ("shredstream.key_file".to_owned(), plan.key_file.clone()));
-        identities.chain(asked).collect()
-    }
-
-    /// Key files the plan names, each with the key that names it.
-    pub fn key_files(&self) -> Vec<(String, PathBuf)> {
-        let producers = self.bridge.iter().flat_map(|bridge| &bridge.producers);
-        let files = producers.flat_map(|producer| {
-            let field = format!("bridge.producers (id {}).key_file", producer.id);
-            let previous = producer
-                .key_file_previous
-                .iter()
-                .map(|path| (format!("{field}_previous"), path.clone()));
-            let previous: Vec<(String, PathBuf)> = previous.collect();
-            std::iter::once((field, producer.key_file.clone())).chain(previous)
-        });
-        files.chain(self.signing_keys()).collect()
     }
 }
 

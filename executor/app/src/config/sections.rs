@@ -10,6 +10,7 @@ use bundle::BuilderConfig;
 use engine::EngineConfig as EngineRoom;
 use risk::Limits;
 use serde::{Deserialize, Serialize};
+use shred_relay::RelayConfig as RelayRoom;
 use shred_resolve::Plan as ResolvePlan;
 use shred_source::ArenaPlan;
 use shred_source::capture::CapturePlan;
@@ -287,6 +288,8 @@ pub enum Policy {
     Verified,
     /// At once, marked unverified; confirmed or revoked later when leaders are known.
     Unverified,
+    /// At once and believed: who sends there has checked it, and nobody else can send there. No leaders are needed.
+    Trusted,
 }
 
 /// `[threads]`: how stages share cores.
@@ -702,6 +705,119 @@ fn rate_per_second() -> u32 {
 
 fn rate_burst() -> u32 {
     brain_bridge::ProducerConfig::new(1, "", &[], 0).rate_burst
+}
+
+/// `[relay]`: what `overmind relay` passes shreds on to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RelayConfig {
+    /// The allow list of UDP destinations.
+    pub destinations: Vec<SocketAddr>,
+    /// Other nodes, over QUIC.
+    pub nodes: Vec<NodeConfig>,
+    /// File of the key that other nodes know this one by, or `generate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<String>,
+    /// Whether a shred must be authentic to be passed on.
+    pub verify: bool,
+    /// Versions of FEC sets that are remembered.
+    pub fec_versions_max: u32,
+    /// Kernel send buffer asked for each UDP destination, bytes.
+    pub send_buffer_bytes: u32,
+    /// Whether the kernel is let cut runs of shreds of one length apart.
+    pub segmentation: bool,
+    /// CPU of the thread that sends to other nodes; unpinned when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_cpu: Option<u16>,
+    /// The service of entries.
+    pub entries: RelayEntriesConfig,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        let room = RelayRoom::default();
+        Self {
+            destinations: room.destinations,
+            nodes: Vec::new(),
+            identity_file: None,
+            verify: room.sieve.authenticate,
+            fec_versions_max: room.sieve.versions_max as u32,
+            send_buffer_bytes: room.send_buffer_len as u32,
+            segmentation: room.segmentation,
+            nodes_cpu: None,
+            entries: RelayEntriesConfig::default(),
+        }
+    }
+}
+
+/// One of `[[relay.nodes]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Address of its QUIC source.
+    pub address: SocketAddr,
+    /// The identity of that source, base58: nobody else is sent anything.
+    pub identity: String,
+}
+
+/// `[relay.entries]`: the gRPC service `shredstream.ShredstreamProxy/SubscribeEntries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RelayEntriesConfig {
+    /// Where it listens; it is not served when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<SocketAddr>,
+    /// Addresses that may connect besides this host's loopback.
+    pub allow: Vec<IpAddr>,
+    /// File of the token that clients must bring; none is asked for when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// How a client that reads too slowly is told.
+    pub lagging: Lagging,
+    /// Subscriptions at once.
+    pub clients_max: u32,
+    /// Connections at once.
+    pub connections_max: u32,
+    /// What is done with v1 transactions.
+    pub v1_batches: V1Batches,
+}
+
+impl Default for RelayEntriesConfig {
+    fn default() -> Self {
+        let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let room = shred_relay::EntryServerConfig::new("", anywhere);
+        Self {
+            bind: None,
+            allow: room.allow,
+            token_file: None,
+            lagging: Lagging::default(),
+            clients_max: room.clients_max as u32,
+            connections_max: room.connections_max as u32,
+            v1_batches: V1Batches::default(),
+        }
+    }
+}
+
+/// `relay.entries.lagging`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lagging {
+    /// Its stream ends with the number it missed.
+    #[default]
+    End,
+    /// A message without entries says the number, and the stream goes on.
+    Mark,
+}
+
+/// `relay.entries.v1_batches`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum V1Batches {
+    /// Sent as the leader wrote them.
+    #[default]
+    Whole,
+    /// Left out of their batches.
+    WithoutV1,
 }
 
 /// `[admin]`: the operator's way in.

@@ -6,12 +6,17 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::{Config, ConfigError, FieldError, Host, Mode, Plan, message_of, nearest, place};
+use super::check::shown;
+use super::{
+    Config, ConfigError, FieldError, Host, Mode, NamedFile, Plan, line_and_column, message_of,
+    nearest, place, read,
+};
 
 /// Problems listed at most: a file that has more of them is no configuration.
 const PROBLEMS_MAX: usize = 64;
@@ -19,7 +24,7 @@ const PROBLEMS_MAX: usize = 64;
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Line and column from 1, when the key stands in the file.
+    /// Line and column from 1: of the key, or of the section that lacks it when that stands in the file.
     pub place: Option<(usize, usize)>,
     /// The key, for instance `ingest.sources[0].bind`; empty when the text is not TOML there.
     pub key: String,
@@ -34,6 +39,26 @@ pub struct Problems {
     pub origin: String,
     /// At least one.
     pub list: Vec<Problem>,
+}
+
+impl Problems {
+    fn new(origin: &str, mut list: Vec<Problem>) -> Self {
+        list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
+        Self {
+            origin: origin.to_owned(),
+            list,
+        }
+    }
+
+    /// Of refusals, each at its line of `text`.
+    pub(super) fn of_fields(origin: &str, text: &str, errors: &[FieldError]) -> Self {
+        let problem = |error: &FieldError| Problem {
+            place: locate(text, &error.field),
+            key: error.field.clone(),
+            text: error.to_string(),
+        };
+        Self::new(origin, errors.iter().map(problem).collect())
+    }
 }
 
 impl fmt::Display for Problems {
@@ -58,41 +83,226 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Several`]; [`ConfigError::LiveRefused`] when that is all there is to say.
     pub fn survey(text: &str, origin: &str, host: &Host) -> Result<Plan, ConfigError> {
-        let mut survey = Survey {
+        Survey::of_text(text, origin, host)
+            .verdict()
+            .map(|(plan, _)| plan)
+    }
+}
+
+/// What the reading of a configuration by hand has brought to light. Whoever looks at what it names adds to it.
+#[derive(Debug)]
+pub struct Survey {
+    origin: String,
+    text: String,
+    /// As far as it could be read; what could not stands at its default.
+    config: Option<Config>,
+    plan: Option<Plan>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Elements that were cut out of arrays of tables: the array's key and the element's number in the file.
+    elements: Vec<(String, usize)>,
+}
+
+impl Survey {
+    /// Of a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`].
+    pub fn of_file(path: &Path, host: &Host) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        Ok(Self::of_text(&text, &path.display().to_string(), host))
+    }
+
+    /// Of a text, which errors call `origin`.
+    #[must_use]
+    pub fn of_text(text: &str, origin: &str, host: &Host) -> Self {
+        let mut reading = Reading {
             text,
             list: Vec::new(),
             cut: Vec::new(),
             elements: Vec::new(),
         };
-        let plan = survey.run(host);
-        match plan {
-            Some(plan) if survey.list.is_empty() => return Ok(plan),
-            _ => {}
-        }
+        let config = reading.run();
+        let (cut, elements) = (reading.cut, reading.elements);
+        let mut survey = Self {
+            origin: origin.to_owned(),
+            text: text.to_owned(),
+            config: None,
+            plan: None,
+            problems: reading.list,
+            warnings: Vec::new(),
+            elements,
+        };
+        let Some(config) = config else { return survey };
+        let (plan, check) = config.checked(host, true);
+        let fits = check.errors.is_empty();
+        let own = |error: &&FieldError| !follows(error, &cut, &survey.elements);
+        let (errors, warnings) = (check.errors.iter(), check.warnings.iter());
+        let errors: Vec<Problem> = errors.filter(own).map(|e| survey.problem_of(e)).collect();
+        let warnings: Vec<Problem> = warnings.filter(own).map(|e| survey.problem_of(e)).collect();
+        survey.problems.extend(errors);
+        survey.warnings.extend(warnings);
+        survey.plan = fits.then_some(plan);
+        survey.config = Some(config);
+        survey
+    }
+
+    /// The plan, while nothing is wrong.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref().filter(|_| self.problems.is_empty())
+    }
+
+    /// The files it names, as far as it could be read.
+    #[must_use]
+    pub fn named_files(&self, host: &Host) -> Vec<NamedFile> {
+        let config = self.config.as_ref();
+        config.map_or_else(Vec::new, |config| config.named_files(host))
+    }
+
+    /// Adds what is wrong with what a key names.
+    pub fn refuse(&mut self, key: &str, text: &str) {
+        let problem = self.remark(key, text);
+        self.problems.push(problem);
+    }
+
+    /// Adds what may be wrong with what a key names.
+    pub fn warn(&mut self, key: &str, text: &str) {
+        let problem = self.remark(key, text);
+        self.warnings.push(problem);
+    }
+
+    /// What is wrong so far.
+    #[must_use]
+    pub fn problems(&self) -> Option<Problems> {
+        let list = self.problems.clone();
+        (!list.is_empty()).then(|| Problems::new(&self.origin, list))
+    }
+
+    /// What may be wrong.
+    #[must_use]
+    pub fn warnings(&self) -> Option<Problems> {
+        let list = self.warnings.clone();
+        (!list.is_empty()).then(|| Problems::new(&self.origin, list))
+    }
+
+    /// The plan, with what may be wrong with it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Several`]; [`ConfigError::LiveRefused`] when that is all there is to say.
+    pub fn verdict(self) -> Result<(Plan, Option<Problems>), ConfigError> {
+        let warnings = self.warnings();
+        let Some(problems) = self.problems() else {
+            // Without a problem there is a plan.
+            return self
+                .plan
+                .map(|plan| (plan, warnings))
+                .ok_or(ConfigError::LiveRefused);
+        };
         let live = |problem: &Problem| problem.text == ConfigError::LiveRefused.to_string();
-        if survey.list.iter().all(live) {
+        if problems.list.iter().all(live) {
             return Err(ConfigError::LiveRefused);
         }
-        let mut list = survey.list;
-        list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
-        Err(ConfigError::Several(Problems {
-            origin: origin.to_owned(),
-            list,
-        }))
+        Err(ConfigError::Several(problems))
+    }
+
+    fn remark(&self, key: &str, text: &str) -> Problem {
+        let key = as_in_file(key, &self.elements);
+        Problem {
+            place: locate(&self.text, &key),
+            text: format!("{key}: {}", shown(text)),
+            key,
+        }
+    }
+
+    fn problem_of(&self, error: &FieldError) -> Problem {
+        let mut error = error.clone();
+        error.field = as_in_file(&error.field, &self.elements);
+        Problem {
+            place: locate(&self.text, &error.field),
+            text: error.to_string(),
+            key: error.field,
+        }
     }
 }
 
-struct Survey<'t> {
+/// Where a key stands in `text`, or the section that lacks it.
+fn locate(text: &str, field: &str) -> Option<(usize, usize)> {
+    let first = field.split(" + ").next().unwrap_or(field);
+    let (document, _) = DeTable::parse_recoverable(text);
+    let mut table = document.get_ref();
+    let mut span = None;
+    for step in first.split('.') {
+        let (name, index) = match step.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let Some((key, value)) = table.get_key_value(name) else {
+            break;
+        };
+        span = Some(key.span());
+        let mut value = value;
+        if let (Some(index), DeValue::Array(elements)) = (index, value.get_ref()) {
+            let Some(element) = elements.get(index) else {
+                break;
+            };
+            value = element;
+            span = Some(value.span());
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    span.map(|span| line_and_column(text, span.start))
+}
+
+/// `ingest.sources[0].bind` with the number that the element has in the file.
+fn as_in_file(field: &str, elements: &[(String, usize)]) -> String {
+    let numbered = || {
+        let (array, rest) = field.split_once('[')?;
+        let (index, rest) = rest.split_once(']')?;
+        let number = number_in_file(elements, array, index.parse().ok()?);
+        Some(format!("{array}[{number}]{rest}"))
+    };
+    numbered().unwrap_or_else(|| field.to_owned())
+}
+
+/// The number that the element now at `index` has in the file.
+fn number_in_file(elements: &[(String, usize)], array: &str, index: usize) -> usize {
+    let mut cut: Vec<usize> = elements
+        .iter()
+        .filter(|(name, _)| name == array)
+        .map(|(_, number)| *number)
+        .collect();
+    cut.sort_unstable();
+    cut.iter()
+        .fold(index, |number, cut| number + usize::from(*cut <= number))
+}
+
+/// Whether a refusal only follows from what was cut out.
+fn follows(error: &FieldError, cut: &[String], elements: &[(String, usize)]) -> bool {
+    let said = format!("{} {} {}", error.field, error.problem, error.fix);
+    let from_key = cut.iter().any(|key| {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        said.contains(key.as_str()) || (name.contains('_') && said.contains(name))
+    });
+    let emptied = elements.iter().any(|(array, _)| error.field == *array);
+    from_key || emptied
+}
+
+/// Reads a text as far as it can be read.
+struct Reading<'t> {
     text: &'t str,
     list: Vec<Problem>,
     /// Keys that were cut out, and keys that were probably meant by them: they stand at their defaults now.
     cut: Vec<String>,
-    /// Elements that were cut out of arrays of tables: the array's key and the element's number in the file.
+    /// As [`Survey::elements`].
     elements: Vec<(String, usize)>,
 }
 
-impl Survey<'_> {
-    fn run(&mut self, host: &Host) -> Option<Plan> {
+impl Reading<'_> {
+    fn run(&mut self) -> Option<Config> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in errors.iter().take(PROBLEMS_MAX) {
             self.note(error, "");
@@ -106,28 +316,12 @@ impl Survey<'_> {
         if config.mode.mode == Mode::Live {
             config.mode.mode = Mode::Paper;
             self.list.push(Problem {
-                place: self.find(&document, "mode.mode"),
+                place: locate(self.text, "mode.mode"),
                 key: "mode.mode".to_owned(),
                 text: ConfigError::LiveRefused.to_string(),
             });
         }
-        match config.plan(host) {
-            Ok(plan) => Some(plan),
-            Err(ConfigError::Fields(errors)) => {
-                let own = errors.iter().filter(|error| !self.follows(error));
-                let own: Vec<_> = own.map(|error| self.problem_of(&document, error)).collect();
-                self.list.extend(own);
-                None
-            }
-            Err(other) => {
-                self.list.push(Problem {
-                    place: None,
-                    key: String::new(),
-                    text: other.to_string(),
-                });
-                None
-            }
-        }
+        Some(config)
     }
 
     /// Reads the document, cutting out what cannot be read.
@@ -217,7 +411,7 @@ impl Survey<'_> {
         let mut found = None;
         for (index, element) in elements.iter_mut().enumerate() {
             let span = element.span();
-            let key = format!("{array}[{}]", self.number_in_file(array, index));
+            let key = format!("{array}[{}]", number_in_file(&self.elements, array, index));
             let DeValue::Table(table) = element.get_mut() else {
                 // A list of plain values is cut out whole, by its key.
                 return None;
@@ -231,7 +425,7 @@ impl Survey<'_> {
             }
         }
         let (index, key) = found?;
-        let number = self.number_in_file(array, index);
+        let number = number_in_file(&self.elements, array, index);
         // The library's arrays do not shrink in the middle, so the array is made anew.
         let all = std::mem::replace(elements, DeArray::new()).into_iter();
         *elements = all
@@ -241,77 +435,6 @@ impl Survey<'_> {
             .collect();
         self.elements.push((array.to_owned(), number));
         Some(key)
-    }
-
-    /// The number that the element now at `index` has in the file.
-    fn number_in_file(&self, array: &str, index: usize) -> usize {
-        let mut cut: Vec<usize> = self
-            .elements
-            .iter()
-            .filter(|(name, _)| name == array)
-            .map(|(_, number)| *number)
-            .collect();
-        cut.sort_unstable();
-        cut.iter()
-            .fold(index, |number, cut| number + usize::from(*cut <= number))
-    }
-
-    /// Whether a refusal only follows from what was cut out.
-    fn follows(&self, error: &FieldError) -> bool {
-        let said = format!("{} {} {}", error.field, error.problem, error.fix);
-        let from_key = self.cut.iter().any(|key| {
-            let name = key.rsplit('.').next().unwrap_or(key);
-            said.contains(key.as_str()) || (name.contains('_') && said.contains(name))
-        });
-        let emptied = self.elements.iter().any(|(array, _)| error.field == *array);
-        from_key || emptied
-    }
-
-    fn problem_of(&self, document: &DeTable<'_>, error: &FieldError) -> Problem {
-        let place = self.find(document, &error.field);
-        let mut error = error.clone();
-        error.field = self.as_in_file(&error.field);
-        Problem {
-            place,
-            text: error.to_string(),
-            key: error.field,
-        }
-    }
-
-    /// `ingest.sources[0].bind` with the number that the element has in the file.
-    fn as_in_file(&self, field: &str) -> String {
-        let numbered = || {
-            let (array, rest) = field.split_once('[')?;
-            let (index, rest) = rest.split_once(']')?;
-            let number = self.number_in_file(array, index.parse().ok()?);
-            Some(format!("{array}[{number}]{rest}"))
-        };
-        numbered().unwrap_or_else(|| field.to_owned())
-    }
-
-    /// Where a key stands, or what it would stand in.
-    fn find(&self, document: &DeTable<'_>, field: &str) -> Option<(usize, usize)> {
-        let first = field.split(" + ").next().unwrap_or(field);
-        let mut table = document;
-        let mut span = None;
-        for step in first.split('.') {
-            let (name, index) = match step.split_once('[') {
-                Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
-                None => (step, None),
-            };
-            let (key, value) = table.get_key_value(name)?;
-            span = Some(key.span());
-            let mut value = value;
-            if let (Some(index), DeValue::Array(elements)) = (index, value.get_ref()) {
-                value = elements.get(index)?;
-                span = Some(value.span());
-            }
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ => break,
-            }
-        }
-        span.map(|span| super::line_and_column(self.text, span.start))
     }
 }
 

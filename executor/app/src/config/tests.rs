@@ -17,6 +17,14 @@ fn host() -> Host {
     }
 }
 
+/// The lines of what `config check` would warn of.
+#[track_caller]
+fn warned(text: &str, host: &Host) -> Vec<String> {
+    let (_, warnings) = Survey::of_text(text, "text", host).verdict().unwrap();
+    let lines = |warnings: Problems| warnings.to_string().lines().map(str::to_owned).collect();
+    warnings.map(lines).unwrap_or_default()
+}
+
 fn plan(text: &str) -> Result<Plan, ConfigError> {
     Config::parse(text, "text")?.plan(&host())
 }
@@ -54,13 +62,13 @@ fn the_example_is_the_defaults_plus_one_source_and_its_leaders() {
     let bind = "127.0.0.1:20000".parse().unwrap();
     expected.ingest.sources = vec![SourceConfig::new("local", bind)];
     assert_eq!(example, expected);
+    assert_eq!(example.named_files(&host())[0].key, "ingest.leaders_file");
     let plan = example.plan(&host()).unwrap();
     assert_eq!(plan.mode, Mode::Paper);
     assert!(matches!(plan.submit, SubmitPlan::Paper));
     assert_eq!(plan.http, Some("127.0.0.1:8080".parse().unwrap()));
     assert_eq!(plan.ingest.memory.frames_bytes, 8_192 * 2_048);
     assert!(plan.threads.split);
-    assert_eq!(plan.files_needed()[0].0, "ingest.leaders_file");
 }
 
 /// What nobody typed means what the rooms themselves would do.
@@ -128,6 +136,17 @@ fn full() -> Config {
         source: Some("local".to_owned()),
         key_file: Some("/etc/overmind/keys/shredstream.json".to_owned()),
     };
+    config.ingest.sources[0].redistributable = true;
+    config.relay.destinations = vec!["10.0.0.9:20000".parse().unwrap()];
+    config.relay.nodes = vec![NodeConfig {
+        address: "203.0.113.7:20003".parse().unwrap(),
+        identity: KEY.to_owned(),
+    }];
+    config.relay.identity_file = Some("credential:relay".to_owned());
+    config.relay.nodes_cpu = Some(1);
+    config.relay.entries.bind = Some("0.0.0.0:9999".parse().unwrap());
+    config.relay.entries.allow = vec!["10.0.0.10".parse().unwrap()];
+    config.relay.entries.token_file = Some("credential:entries-token".to_owned());
     config.strategy.creators_allow = vec![KEY.to_owned()];
     config.engine.dependent_sources = vec![[1, 2]];
     config.submit.lane = Lane::BlockEngine;
@@ -190,6 +209,8 @@ fn an_unknown_key_is_refused_in_every_table() {
         "bundle",
         "submit",
         "bridge",
+        "relay",
+        "relay.entries",
         "admin",
         "http",
         "capture",
@@ -204,6 +225,7 @@ fn an_unknown_key_is_refused_in_every_table() {
         "surprise = 1",
         "[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\nsurprise = 1",
         "[[bridge.producers]]\nid = 1\nkey_file = \"/k\"\nsurprise = 1",
+        "[[relay.nodes]]\naddress = \"10.0.0.1:1\"\nsurprise = 1",
     ] {
         assert!(refusal(text).contains("unknown field `surprise`"), "{text}");
     }
@@ -316,6 +338,11 @@ fn every_bound_is_held_on_both_sides() {
         ("bridge", "garbage_max", 1, 1_000_000),
         ("bridge", "garbage_window_ms", 1, 3_600_000),
         ("bridge", "quarantine_ms", 1, 86_400_000),
+        ("relay", "fec_versions_max", 64, 1_048_576),
+        ("relay", "send_buffer_bytes", 65_536, 1_073_741_824),
+        ("relay", "nodes_cpu", 0, 3),
+        ("relay.entries", "clients_max", 1, 4_096),
+        ("relay.entries", "connections_max", 1, 4_096),
         ("capture", "ring_datagrams", 256, 1_048_576),
     ] {
         let text = |value: u64| format!("[{section}]\n{key} = {value}\n");
@@ -446,11 +473,13 @@ fn every_kind_is_planned_in_the_words_of_its_room() {
 
     let key = format!("identity_file = \"/k\"\npeers = [\"{KEY}\"]\n");
     let planned = plan(&of_kind("quic", "0.0.0.0:1", &key)).unwrap();
-    let needed = [(
-        "ingest.sources[0].identity_file".to_owned(),
-        PathBuf::from("/k"),
-    )];
-    assert_eq!(planned.files_needed(), needed);
+    let config = Config::parse(&of_kind("quic", "0.0.0.0:1", &key), "text").unwrap();
+    let needed = NamedFile {
+        key: "ingest.sources[0].identity_file".to_owned(),
+        path: PathBuf::from("/k"),
+        kind: FileKind::SigningKey,
+    };
+    assert_eq!(config.named_files(&host()), [needed]);
     let Opening::Quic(quic) = &planned.ingest.sources[0].opening else {
         panic!("not quic");
     };
@@ -665,7 +694,10 @@ fn a_shredstream_is_asked_for_whole_or_not_at_all() {
         (stream.source, &stream.regions[..]),
         (0, &["frankfurt".to_owned()][..])
     );
-    assert_eq!(planned.key_files()[0].0, "shredstream.key_file");
+    let named = Config::parse(&with("", None), "t")
+        .unwrap()
+        .named_files(&host());
+    assert_eq!(named[0].key, "shredstream.key_file");
     let off = with("", None).replace("enabled = true", "enabled = false");
     assert!(plan(&off).unwrap().shredstream.is_none());
     plan(&with("auth_endpoint", Some("\"http://[::1]:1\""))).unwrap();
@@ -700,6 +732,129 @@ fn a_shredstream_is_asked_for_whole_or_not_at_all() {
     );
 }
 
+const FEED: &str = "[ingest]\nleaders_file = \"/l\"\nslots_behind = 20\nshred_version = 9\n[[ingest.sources]]\n\
+                    name = \"feed\"\nbind = \"0.0.0.0:20000\"\nredistributable = true\n\
+                    [[ingest.sources]]\nname = \"own\"\nbind = \"127.0.0.1:20001\"\n";
+
+fn relaying(relay: &str) -> String {
+    format!("{FEED}{relay}")
+}
+
+#[test]
+fn a_relay_is_planned_in_the_words_of_its_room() {
+    assert!(plan(FEED).unwrap().relay.is_none(), "nothing is named");
+    let key = "identity_file = \"/k\"\nnodes_cpu = 2\nverify = false\nsegmentation = false\n";
+    let text = relaying(&format!(
+        "[relay]\ndestinations = [\"10.0.0.1:7\"]\n{key}[[relay.nodes]]\naddress = \"[2001:db8::1]:8\"\n\
+         identity = \"{KEY}\"\n[relay.entries]\nbind = \"10.0.0.2:9\"\nallow = [\"10.0.0.3\"]\n\
+         token_file = \"credential:token\"\nlagging = \"mark\"\nv1_batches = \"without_v1\"\nclients_max = 3\n",
+    ));
+    let plan = plan(&text).unwrap();
+    let names: Vec<String> = plan
+        .redistributable()
+        .into_iter()
+        .map(|source| source.name)
+        .collect();
+    assert_eq!(names, ["feed"]);
+    let config = Config::parse(&text, "text").unwrap();
+    let needed: Vec<String> = config
+        .named_files(&host())
+        .into_iter()
+        .map(|file| file.key)
+        .collect();
+    assert_eq!(
+        needed,
+        [
+            "ingest.leaders_file",
+            "relay.identity_file",
+            "relay.entries.token_file"
+        ]
+    );
+    let relay = plan.relay.unwrap();
+    let sieve = &relay.room.sieve;
+    assert_eq!(
+        (sieve.shred_version, sieve.slots_behind, sieve.authenticate),
+        (Some(9), 20, false)
+    );
+    assert_eq!(relay.room.destinations, ["10.0.0.1:7".parse().unwrap()]);
+    assert!(!relay.room.segmentation);
+    assert_eq!(relay.nodes[0].peer.to_string(), KEY);
+    assert_eq!(relay.nodes_cpu, Some(2));
+    assert_eq!(relay.identity, Some(QuicIdentity::File("/k".into())));
+    let entries = relay.entries.unwrap();
+    assert_eq!(entries.room.bind, "10.0.0.2:9".parse().unwrap());
+    assert_eq!(entries.room.clients_max, 3);
+    assert_eq!(entries.room.lagging, shred_relay::Lagging::Mark);
+    assert_eq!(entries.v1, shred_relay::V1Batches::WithoutV1);
+    let token = entries.token_file.unwrap();
+    assert!(token.ends_with("overmind.service/token"), "{token:?}");
+    let usual = Config::default().relay;
+    assert!(usual.verify && usual.segmentation);
+}
+
+#[test]
+fn what_a_relay_could_not_pass_on_or_should_not_is_refused() {
+    let one = "[relay]\ndestinations = [\"10.0.0.1:7\"]\n";
+    for text in [
+        one.to_owned(),
+        format!(
+            "[[ingest.sources]]\nname = \"a\"\nbind = \"10.0.0.5:1\"\npolicy = \"unverified\"\n{one}"
+        ),
+    ] {
+        refuses(&text, "ingest.sources", "none redistributable");
+    }
+    for (typed, words) in [
+        ("0.0.0.0:7", "no host"),
+        ("10.0.0.1:0", "port 0"),
+        ("224.0.0.1:7", "groups"),
+        ("127.0.0.1:20000", "source feed of this relay"),
+        ("[::ffff:127.0.0.1]:20000", "source feed of this relay"),
+    ] {
+        let text = relaying(&format!("[relay]\ndestinations = [\"{typed}\"]\n"));
+        refuses(&text, "relay.destinations[0]", &format!("{typed:?}"));
+        assert!(refusal(&text).contains(words), "{}", refusal(&text));
+        let text = relaying(&format!(
+            "[relay]\nidentity_file = \"generate\"\n[[relay.nodes]]\naddress = \"{typed}\"\nidentity = \"{KEY}\"\n"
+        ));
+        refuses(&text, "relay.nodes[0].address", &format!("{typed:?}"));
+    }
+    // What the relay does not open, another process may.
+    let own = "[relay]\ndestinations = [\"127.0.0.1:20001\"]\n";
+    assert!(plan(&relaying(own)).is_ok());
+    let twice = "[relay]\ndestinations = [\"10.0.0.1:7\", \"10.0.0.1:7\"]\n";
+    refuses(&relaying(twice), "relay.destinations[1]", "\"10.0.0.1:7\"");
+    let many = vec!["\"10.0.0.1:7\""; 257].join(",");
+    let said = refusal(&relaying(&format!("[relay]\ndestinations = [{many}]\n")));
+    assert!(said.contains("257 destinations"), "{said}");
+    let node = |identity: &str, more: &str| {
+        relaying(&format!(
+            "[relay]\n{more}[[relay.nodes]]\naddress = \"10.0.0.1:7\"\nidentity = \"{identity}\"\n"
+        ))
+    };
+    refuses(&node(KEY, ""), "relay.identity_file", "absent");
+    let made = "identity_file = \"generate\"\n";
+    assert!(plan(&node(KEY, made)).is_ok());
+    refuses(&node("zzz", made), "relay.nodes[0].identity", "\"zzz\"");
+    refuses(
+        &node(KEY, "identity_file = \"k\"\n"),
+        "relay.identity_file",
+        "\"k\"",
+    );
+    for (entries, field, value) in [
+        ("bind = \"0.0.0.0:9\"", "bind", "\"0.0.0.0:9\""),
+        ("bind = \"127.0.0.1:0\"", "bind", "\"127.0.0.1:0\""),
+        ("bind = \"127.0.0.1:8080\"", "bind", "\"127.0.0.1:8080\""),
+        (
+            "bind = \"127.0.0.1:9\"\ntoken_file = \"t\"",
+            "token_file",
+            "\"t\"",
+        ),
+    ] {
+        let text = relaying(&format!("[relay.entries]\n{entries}\n"));
+        refuses(&text, &format!("relay.entries.{field}"), value);
+    }
+}
+
 #[test]
 fn leaders_come_from_a_file_or_from_one_rpc_node() {
     let source = "[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\n";
@@ -721,7 +876,7 @@ fn the_embedded_source_needs_no_leaders_file_and_no_port() {
         plan.ingest.sources[0].policy,
         shred_resolve::Policy::VerifyThenEmit
     );
-    assert!(plan.files_needed().is_empty());
+    assert!(config.named_files(&host()).is_empty());
 }
 
 #[test]
@@ -1093,6 +1248,213 @@ fn the_reading_of_this_host_gives_a_usable_plan() {
 }
 
 /// Text that looks like a configuration, right or wrong.
+#[test]
+fn a_trusted_source_needs_no_leaders_and_names_who_is_believed() {
+    let with =
+        |more: &str| format!("[[ingest.sources]]\nname = \"a\"\npolicy = \"trusted\"\n{more}\n");
+    let near = with("bind = \"127.0.0.1:1\"");
+    let source = plan(&near).unwrap().ingest.sources.remove(0);
+    assert_eq!(source.policy, shred_resolve::Policy::Trusted);
+    let quic = with(&format!(
+        "kind = \"quic\"\nbind = \"0.0.0.0:1\"\nidentity_file = \"generate\"\npeers = [\"{KEY}\"]"
+    ));
+    for silent in [&near, &quic] {
+        assert_eq!(warned(silent, &host()), Vec::<String>::new());
+    }
+    for loud in [
+        with("bind = \"0.0.0.0:7\""),
+        with("bind = \"10.0.0.1:7\"\nkind = \"io_uring\""),
+        with("bind = \"0.0.0.0:7\"\nkind = \"xdp\"\ninterface = \"eth0\""),
+    ] {
+        let said = warned(&loud, &host());
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(
+            "text:3:1: ingest.sources[0].policy = \"trusted\": whoever reaches port 7"
+        ));
+    }
+}
+
+#[test]
+fn a_port_belongs_to_one_socket_whatever_is_spoken() {
+    let source = |name: &str, bind: &str, more: &str| {
+        format!(
+            "[[ingest.sources]]\nname = \"{name}\"\npolicy = \"unverified\"\nbind = \"{bind}\"\n{more}"
+        )
+    };
+    let quic = format!("kind = \"quic\"\nidentity_file = \"generate\"\npeers = [\"{KEY}\"]\n");
+    for (first, second) in [
+        ("0.0.0.0:5", "127.0.0.1:5"),
+        ("127.0.0.1:5", "0.0.0.0:5"),
+        ("[::]:5", "[::1]:5"),
+    ] {
+        for more in ["", &quic] {
+            let both = source("a", first, "") + &source("b", second, more);
+            refuses(&both, "ingest.sources[1].bind", &format!("\"{second}\""));
+        }
+    }
+    for (first, second) in [
+        ("0.0.0.0:5", "127.0.0.1:6"),
+        ("127.0.0.1:5", "127.0.0.2:5"),
+        // Its sockets of IPv6 take no IPv4.
+        ("[::]:5", "0.0.0.0:5"),
+    ] {
+        plan(&(source("a", first, "") + &source("b", second, &quic))).unwrap();
+    }
+}
+
+#[test]
+fn what_comes_to_nothing_is_warned_of() {
+    let said = warned("[threads]\npark_us = 5\n", &host());
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("nothing will ever come in"), "{said:?}");
+    let stream = |announce: &str| {
+        of_kind("udp", "0.0.0.0:7", "")
+            + &format!(
+                "[shredstream]\nenabled = true\nendpoint = \"http://127.0.0.1:1\"\nregions = [\"a\"]\n\
+                 source = \"a\"\nkey_file = \"/k\"\nannounce = \"{announce}\"\n"
+            )
+    };
+    assert_eq!(
+        warned(&stream("203.0.113.7:7"), &host()),
+        Vec::<String>::new()
+    );
+    for (announce, word) in [
+        ("203.0.113.7:8", "binds port 7"),
+        ("127.0.0.1:7", "public"),
+        ("10.1.1.1:7", "public"),
+        ("100.64.0.1:7", "public"),
+        ("[fd00::1]:7", "public"),
+    ] {
+        let said = warned(&stream(announce), &host());
+        assert!(
+            said.len() == 1 && said[0].contains(word),
+            "{announce}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_credential_is_checked_where_it_is_handed_over() {
+    let mut outside = host();
+    outside.credentials_dir = None;
+    let text = of_kind(
+        "quic",
+        "0.0.0.0:1",
+        &format!("identity_file = \"credential:node\"\npeers = [\"{KEY}\"]"),
+    );
+    assert_eq!(warned(&text, &host()), Vec::<String>::new());
+    let said = warned(&text, &outside);
+    assert!(
+        said.len() == 1
+            && said[0].contains("not checked outside the unit")
+            && said[0].contains("LoadCredential=node:"),
+        "{said:?}"
+    );
+    let config = Config::parse(&text, "text").unwrap();
+    assert!(config.plan(&outside).is_err(), "a start needs it");
+    assert!(config.named_files(&outside).is_empty());
+    let named = config.named_files(&host()).remove(0);
+    assert_eq!(
+        named.path,
+        Path::new("/run/credentials/overmind.service/node")
+    );
+}
+
+#[test]
+fn paths_are_whole_and_names_are_cut() {
+    let leaders = "ingest.leaders_file";
+    refuses("[ingest]\nleaders_file = \"l.json\"", leaders, "\"l.json\"");
+    refuses(
+        "[ingest]\nleaders_file = \"/a\\u0000b\"",
+        leaders,
+        "\"/a\\0b\"",
+    );
+    let message = refusal("[admin]\nsocket = \"/a\\u0000b\"");
+    assert!(message.contains("NUL"), "{message}");
+    let long = "x".repeat(100_000);
+    let blanks = "x ".repeat(50_000);
+    for text in [
+        format!(
+            "[[ingest.sources]]\nname = \"{long}\"\nbind = \"127.0.0.1:1\"\npolicy = \"unverified\""
+        ),
+        format!(
+            "[[ingest.sources]]\nname = \"{blanks}\"\nbind = \"127.0.0.1:1\"\npolicy = \"unverified\""
+        ),
+        format!("[risk]\n{long} = 1"),
+        format!("[http]\nbind = \"{long}\""),
+        format!("[threads]\nidle = \"{long}\""),
+        format!("[bridge]\nendpoint = \"{long}\""),
+    ] {
+        let said = surveyed(&text).join("\n");
+        assert!(said.len() < 6_000, "{} bytes for {:.40}", said.len(), text);
+        assert!(refusal(&text).len() < 6_000);
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_answered_with_one() {
+    for (typed, hint) in [
+        ("localhost:23001", "write 127.0.0.1:23001"),
+        ("127.0.0.1", "write 127.0.0.1:PORT"),
+        ("::1", "write [::1]:PORT"),
+        ("example.org:1", "write ADDRESS:PORT"),
+    ] {
+        let message = refusal(&of_kind("udp", typed, ""));
+        assert!(message.contains(hint), "{message}");
+    }
+    let message = refusal(&of_kind("udp", "0.0.0.0:1", "multicast_group = \"g\""));
+    assert!(message.contains("239.1.1.1"), "{message}");
+    let stream = "[shredstream]\nenabled = true\nregions = []\n";
+    let said = refusal(stream);
+    assert!(
+        said.contains("name the nearest") && !said.contains("ignored"),
+        "{said}"
+    );
+}
+
+/// Goal: a start tells what `config check` tells, with lines; and what is no file is not read.
+#[test]
+fn a_start_lists_what_a_check_lists() {
+    let folder = crate::regular::tests::Folder::new("config");
+    let path = folder.0.join("overmind.toml");
+    let listed = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let host = Host::read();
+        let started = Config::load(&path).and_then(|config| config.plan(&host));
+        let checked = Survey::of_file(&path, &host).and_then(Survey::verdict);
+        let (started, checked) = (started.unwrap_err(), checked.unwrap_err());
+        assert_eq!(started.to_string(), checked.to_string());
+        started.to_string().replace(path.to_str().unwrap(), "file")
+    };
+    let said = listed("[threads]\npark_us = 0\n[risk]\nwindow_ms = 1\n");
+    assert!(
+        said.starts_with("file:2:1: ") && said.contains("\nfile:4:1: "),
+        "{said}"
+    );
+    let said = listed("[threads]\npark_us = \"x\"\nsurprise = 1\n[risk]\nwindow_ms = 1\n");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    // What is absent is looked for where it belongs.
+    let said = listed(
+        "[threads]\npark_us = 5\n[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\n",
+    );
+    assert!(
+        said.starts_with("file:3:1: ingest.sources[0].policy"),
+        "{said}"
+    );
+    let fifo = folder.fifo();
+    for (path, word) in [
+        (fifo.as_path(), "FIFO"),
+        (Path::new("/dev/zero"), "device"),
+        (&folder.0, "directory"),
+    ] {
+        let said = Config::load(path).unwrap_err().to_string();
+        assert!(said.contains(word), "{said}");
+    }
+    std::fs::write(&path, "#".repeat(2 << 20)).unwrap();
+    let said = Config::load(&path).unwrap_err().to_string();
+    assert!(said.contains("at most"), "{said}");
+}
+
 fn config_like() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         prop::sample::select(vec![

@@ -1,13 +1,17 @@
 //! The checks: each says what was measured, what is wanted, and the command that gets there.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use shred_source::udp::{Interface, Multicast};
 
 use super::facts::Facts;
+use super::files::{Seen, look_at};
+use super::interfaces::lacking;
 use super::{Finding, Level};
-use crate::config::{LockMemory, Opening, Plan, QuicIdentity};
+use crate::config::{LockMemory, Opening, Plan, Problems, QuicIdentity, RelayPlan, Survey};
+use crate::relay::{own_identity, refuse_loops};
+use crate::secret::Secret;
 
 /// Memory locked beside the arenas: code, stacks, heap of the slow threads.
 const MEMORY_BESIDE_ARENAS_BYTES: u64 = 512 << 20;
@@ -25,58 +29,50 @@ const FLAG_MULTICAST: u32 = 0x1000;
 pub(super) const CAP_IPC_LOCK: u32 = 14;
 
 impl Facts {
-    pub(super) fn files_finding(&self, plan: &Plan) -> Finding {
-        let unreadable: Vec<String> = plan
-            .files_needed()
-            .into_iter()
-            .filter(|(_, path)| std::fs::File::open(path).is_err())
-            .map(|(field, path)| format!("{field} = {}", path.display()))
-            .collect();
-        if unreadable.is_empty() {
-            return ok(
-                "files",
-                "every file that the configuration names can be read".to_owned(),
+    /// Files that the configuration names, read as a start would, and keys among them that others may read.
+    pub(super) fn files_findings(&self, survey: &Survey) -> Vec<Finding> {
+        let files = survey.named_files(&self.host);
+        let has_secret = files.iter().any(|file| file.kind.is_secret());
+        let (mut told, mut open, mut doubtful, mut unusable) = (vec![], vec![], vec![], vec![]);
+        for file in files {
+            match look_at(&file) {
+                Seen::Usable(None) => {}
+                Seen::Usable(Some(note)) => told.push(format!("{}: {note}", file.key)),
+                Seen::Open(_) => open.push(file.path.display().to_string()),
+                Seen::Doubtful(why) => doubtful.push(format!("{}: {why}", file.key)),
+                Seen::Unusable(why) => unusable.push(format!("{}: {why}", file.key)),
+            }
+        }
+        let fix =
+            "do what is said of each; look as the service's user: sudo -u overmind overmind doctor";
+        let wanted = "every file readable, and of use";
+        let mut findings = vec![if !unusable.is_empty() {
+            unusable.append(&mut doubtful);
+            let measured = unusable.join("; ");
+            finding("files", Level::Fail, measured, wanted, fix.to_owned())
+        } else if !doubtful.is_empty() {
+            let measured = doubtful.join("; ");
+            finding("files", Level::Warn, measured, wanted, fix.to_owned())
+        } else {
+            told.insert(
+                0,
+                "every file that the configuration names can be used".to_owned(),
             );
+            ok("files", told.join("; "))
+        }];
+        if !open.is_empty() {
+            findings.push(finding(
+                "key-modes",
+                Level::Fail,
+                format!("others may read {}", open.join(", ")),
+                "mode 0600",
+                format!("chmod 600 {}", open.join(" ")),
+            ));
+        } else if has_secret {
+            let measured = "no key file is open to others".to_owned();
+            findings.push(ok("key-modes", measured));
         }
-        let fix = "create them, or let the service's user read them (chown)".to_owned();
-        finding(
-            "files",
-            Level::Fail,
-            format!("cannot read {}", unreadable.join(", ")),
-            "readable",
-            fix,
-        )
-    }
-
-    pub(super) fn keys_finding(&self, plan: &Plan) -> Option<Finding> {
-        let files = plan.key_files();
-        if files.is_empty() {
-            return None;
-        }
-        let handed_over = |path: &Path| {
-            self.host
-                .credentials_dir
-                .as_ref()
-                .is_some_and(|dir| path.starts_with(dir))
-        };
-        let open: Vec<String> = files
-            .into_iter()
-            .filter(|(_, path)| std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o077 != 0))
-            // A credential shows group rights, because that is how its access list looks from outside.
-            .filter(|(_, path)| !handed_over(path))
-            .map(|(_, path)| path.display().to_string())
-            .collect();
-        if open.is_empty() {
-            return Some(ok("key-modes", "no key file is open to others".to_owned()));
-        }
-        let fix = format!("chmod 600 {}", open.join(" "));
-        Some(finding(
-            "key-modes",
-            Level::Fail,
-            format!("others may read {}", open.join(", ")),
-            "mode 0600",
-            fix,
-        ))
+        findings
     }
 
     pub(super) fn kernel(&self) -> Finding {
@@ -123,8 +119,11 @@ impl Facts {
         let Some(plan) = plan else { return Vec::new() };
         let sources = plan.ingest.sources.iter().map(|source| source.seat);
         let seats = sources.chain([plan.threads.core, plan.threads.submit]);
+        let nodes = plan.relay.iter().filter_map(|relay| relay.nodes_cpu);
         let mut cpus: Vec<u16> = seats
-            .filter_map(|seat| u16::try_from(seat.cpu?).ok())
+            .filter_map(|seat| seat.cpu)
+            .chain(nodes)
+            .filter_map(|cpu| u16::try_from(cpu).ok())
             .collect();
         cpus.sort_unstable();
         cpus.dedup();
@@ -418,7 +417,7 @@ impl Facts {
     /// Only with sources of kind xdp: rights and interfaces.
     pub(super) fn xdp(&self, plan: Option<&Plan>) -> Option<Finding> {
         let wanted = "CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN, and the interface, for kind xdp";
-        let mut interfaces: Vec<String> = interfaces(plan, |opening| match opening {
+        let interfaces: Vec<String> = interfaces(plan, |opening| match opening {
             Opening::Xdp(xdp) => Some(xdp.interface.to_string()),
             _ => None,
         });
@@ -426,14 +425,14 @@ impl Facts {
             return None;
         }
         let measured = interfaces.join(", ");
-        interfaces.retain(|name| self.interface(name).is_none());
-        if !interfaces.is_empty() {
+        let lacking = self.lacking_of(plan, |opening| matches!(opening, Opening::Xdp(_)));
+        if !lacking.is_empty() {
             return Some(finding(
                 "xdp",
                 Level::Fail,
-                format!("this host has no interface {}", interfaces.join(", ")),
+                lacking.join("; "),
                 wanted,
-                "write one that `ip link` shows".to_owned(),
+                "write what `ip link` and `ethtool -l INTERFACE` show".to_owned(),
             ));
         }
         let lacking: Vec<&str> = [
@@ -448,8 +447,8 @@ impl Facts {
         if lacking.is_empty() {
             return Some(ok("xdp", format!("{measured}: the rights are there")));
         }
-        let fix = "setcap cap_net_raw,cap_bpf,cap_net_admin+ep on the binary; under systemd AmbientCapabilities= and \
-                   CapabilityBoundingSet= of these, RestrictAddressFamilies= with AF_XDP, and SystemCallFilter=bpf";
+        let fix = "setcap cap_net_raw,cap_bpf,cap_net_admin+ep on the binary; under systemd the \
+                   drop-in systemd/xdp.conf, which allows these, AF_XDP and bpf";
         Some(finding(
             "xdp",
             Level::Fail,
@@ -482,19 +481,22 @@ impl Facts {
         let bad = |measured: String, fix: String| {
             Some(finding("multicast", Level::Warn, measured, &wanted, fix))
         };
+        let lacking = self.lacking_of(plan, |opening| !matches!(opening, Opening::Xdp(_)));
+        if !lacking.is_empty() {
+            let fix = "write one that `ip addr` shows".to_owned();
+            let measured = lacking.join("; ");
+            return Some(finding("multicast", Level::Fail, measured, &wanted, fix));
+        }
         let mut seen = Vec::new();
         for name in on {
             if name.is_empty() {
                 let fix = "write interface = \"NAME\", or check `ip route get GROUP`".to_owned();
                 return bad("a group is joined where the routes lead".to_owned(), fix);
             }
-            if name.parse::<std::net::IpAddr>().is_ok() {
-                seen.push(format!("the interface of {name} (not looked at)"));
+            let is_address = name.parse::<std::net::IpAddr>().is_ok();
+            let (false, Some((mtu, flags))) = (is_address, self.interface(&name)) else {
+                seen.push(format!("{name} (not looked at)"));
                 continue;
-            }
-            let Some((mtu, flags)) = self.interface(&name) else {
-                let fix = "write one that `ip link` shows".to_owned();
-                return bad(format!("this host has no interface {name}"), fix);
             };
             if mtu < MTU_WANTED {
                 return bad(
@@ -528,10 +530,31 @@ impl Facts {
             plan,
             |opening| matches!(opening, Opening::Quic(quic) if quic.identity == QuicIdentity::Generated),
         );
-        if made.is_empty() {
-            return Some(ok("quic", format!("{}: keys are kept", sources.join(", "))));
+        let missing = sources_of(
+            plan,
+            |opening| matches!(opening, Opening::Quic(quic) if lacks_key(&quic.identity)),
+        );
+        if !missing.is_empty() {
+            return Some(finding(
+                "quic",
+                Level::Fail,
+                format!("{}: identity_file cannot be used", missing.join(", ")),
+                "a key file, whose identity peers can name",
+                "see `files` and `key-modes`".to_owned(),
+            ));
         }
-        let fix = "solana-keygen new --no-bip39-passphrase -o FILE, and identity_file = \"FILE\"";
+        if made.is_empty() {
+            let unseen = sources_of(
+                plan,
+                |opening| matches!(opening, Opening::Quic(quic) if is_elsewhere(&quic.identity)),
+            );
+            let measured = match unseen.is_empty() {
+                true => format!("{}: keys are kept", sources.join(", ")),
+                false => format!("{}: keys are credentials, not seen here", unseen.join(", ")),
+            };
+            return Some(ok("quic", measured));
+        }
+        let fix = "overmind keys new --file FILE, and identity_file = \"FILE\"";
         Some(finding(
             "quic",
             Level::Warn,
@@ -539,6 +562,72 @@ impl Facts {
             "a key file, whose identity peers can name",
             fix.to_owned(),
         ))
+    }
+
+    /// Only with something to pass shreds on to: ports, routes and keys.
+    pub(super) fn relay(&self, plan: Option<&Plan>) -> Vec<Finding> {
+        let Some((plan, relay)) = plan.and_then(|plan| Some((plan, plan.relay.as_ref()?))) else {
+            return Vec::new();
+        };
+        let mut findings = vec![relay_routes(relay)];
+        if let Some(entries) = &relay.entries {
+            findings.push(entries_port(entries.room.bind));
+        }
+        let loops = refuse_loops(relay, &plan.redistributable());
+        if let Err(error) = loops {
+            let fix = "name other hosts in [relay], or another port".to_owned();
+            let measured = error.to_string();
+            findings.push(finding(
+                "relay-loop",
+                Level::Fail,
+                measured,
+                "no destination that is a source of it",
+                fix,
+            ));
+        }
+        let sources = plan.redistributable();
+        let quic = sources.iter().filter_map(|source| match &source.opening {
+            Opening::Quic(quic) => Some(&quic.identity),
+            _ => None,
+        });
+        // Keys that cannot be read are found beside the files.
+        let unread = |identity| lacks_key(identity) || is_elsewhere(identity);
+        let unread = relay.identity.iter().chain(quic).any(unread);
+        if !unread && let Err(error) = own_identity(relay, &sources) {
+            findings.push(finding(
+                "relay-identity",
+                Level::Fail,
+                error.to_string(),
+                "identities of other nodes",
+                "write the identity that the other node prints for its source".to_owned(),
+            ));
+        } else if relay.identity == Some(QuicIdentity::Generated) {
+            let fix = "overmind keys new --file FILE, and relay.identity_file = \"FILE\"";
+            findings.push(finding(
+                "relay-identity",
+                Level::Warn,
+                "another key at every start".to_owned(),
+                "a key file, whose identity other nodes can name",
+                fix.to_owned(),
+            ));
+        }
+        findings
+    }
+
+    /// What sources of some kinds name and this host has not.
+    fn lacking_of(&self, plan: Option<&Plan>, wanted: impl Fn(&Opening) -> bool) -> Vec<String> {
+        let Some(plan) = plan else { return Vec::new() };
+        let is_wanted = |key: &str| {
+            let sources = plan.ingest.sources.iter().enumerate();
+            sources
+                .filter(|(_, source)| wanted(&source.opening))
+                .any(|(index, _)| key.starts_with(&format!("ingest.sources[{index}].")))
+        };
+        lacking(&self.root, plan)
+            .into_iter()
+            .filter(|(key, _)| is_wanted(key))
+            .map(|(key, why)| format!("{key}: {why}"))
+            .collect()
     }
 
     /// MTU and flags of an interface of this host.
@@ -594,6 +683,55 @@ impl Facts {
     }
 }
 
+/// Whether packets to each destination would leave. Nothing is sent: a connected UDP socket only looks up its route.
+fn relay_routes(relay: &RelayPlan) -> Finding {
+    let nodes = relay.nodes.iter().map(|node| node.address);
+    let all: Vec<SocketAddr> = relay
+        .room
+        .destinations
+        .iter()
+        .copied()
+        .chain(nodes)
+        .collect();
+    let unrouted: Vec<String> = all
+        .iter()
+        .filter_map(|address| {
+            let any: IpAddr = if address.is_ipv4() {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                Ipv6Addr::UNSPECIFIED.into()
+            };
+            let connected = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
+            Some(format!("{address}: {}", connected.err()?))
+        })
+        .collect();
+    if unrouted.is_empty() {
+        let measured = format!("a route to each of {} destinations", all.len());
+        return ok("relay-routes", measured);
+    }
+    finding(
+        "relay-routes",
+        Level::Fail,
+        unrouted.join("; "),
+        "a route to every destination and node of [relay]",
+        "check `ip route get ADDRESS`, or take it out".to_owned(),
+    )
+}
+
+/// Whether the service of entries could listen, now.
+fn entries_port(bind: SocketAddr) -> Finding {
+    match TcpListener::bind(bind) {
+        Ok(_) => ok("relay-port", format!("{bind} is free for entries")),
+        Err(error) => finding(
+            "relay-port",
+            Level::Warn,
+            format!("{bind}: {error}"),
+            "the address of relay.entries.bind, free unless the relay runs",
+            format!("find who has it: ss -ltnp 'sport = :{}'", bind.port()),
+        ),
+    }
+}
+
 /// Names of the sources that are opened in this way.
 fn sources_of(plan: Option<&Plan>, wanted: impl Fn(&Opening) -> bool) -> Vec<String> {
     let sources = plan.iter().flat_map(|plan| &plan.ingest.sources);
@@ -612,26 +750,79 @@ fn interfaces(plan: Option<&Plan>, of: impl Fn(&Opening) -> Option<String>) -> V
     names
 }
 
-pub(super) fn config_finding(path: &Path, problem: Option<String>) -> Finding {
-    match problem {
-        None => ok("config", format!("{} is usable", path.display())),
-        Some(problem) => {
-            let fix = format!(
-                "edit {}; `overmind config example` explains every key",
-                path.display()
-            );
-            finding(
-                "config",
-                Level::Fail,
-                problem,
-                "a configuration without problems",
-                fix,
-            )
-        }
+/// Whether a key is named that cannot be used.
+fn lacks_key(identity: &QuicIdentity) -> bool {
+    match identity {
+        QuicIdentity::File(path) => !is_elsewhere(identity) && Secret::load(path).is_err(),
+        QuicIdentity::Generated => false,
     }
 }
 
-fn ok(check: &'static str, measured: String) -> Finding {
+/// Whether it is a credential that was not handed over here, which was warned of.
+fn is_elsewhere(identity: &QuicIdentity) -> bool {
+    matches!(identity, QuicIdentity::File(path) if path.is_relative())
+}
+
+/// The configuration itself, and what may be wrong with it; of trust a finding of its own.
+pub(super) fn config_findings(path: &Path, survey: &Survey) -> Vec<Finding> {
+    let fix = || {
+        format!(
+            "edit {}; `overmind config example` explains every key",
+            path.display()
+        )
+    };
+    let mut findings = Vec::new();
+    let (mut trusts, mut others) = (Vec::new(), Vec::new());
+    if let Some(Problems { origin, list }) = survey.warnings() {
+        for problem in list {
+            let is_trust = problem.key.ends_with("].policy");
+            if is_trust { &mut trusts } else { &mut others }.push(problem);
+        }
+        let said = |list| Problems {
+            origin: origin.clone(),
+            list,
+        };
+        if !trusts.is_empty() {
+            findings.push(finding(
+                "trust",
+                Level::Warn,
+                said(trusts).to_string(),
+                "only your own relay reaches a trusted source",
+                "kind = \"quic\" with peers, or a loopback address, or a wire that nothing else leads to".to_owned(),
+            ));
+        }
+        if !others.is_empty() && survey.problems().is_none() {
+            findings.push(finding(
+                "config",
+                Level::Warn,
+                said(others).to_string(),
+                "a configuration that leaves no doubt",
+                fix(),
+            ));
+        }
+    }
+    if let Some(problems) = survey.problems() {
+        findings.push(unread_config(path, problems.to_string()));
+    } else if !findings.iter().any(|finding| finding.check == "config") {
+        findings.push(ok("config", format!("{} is usable", path.display())));
+    }
+    findings
+}
+
+pub(super) fn unread_config(path: &Path, problem: String) -> Finding {
+    finding(
+        "config",
+        Level::Fail,
+        problem,
+        "a configuration without problems",
+        format!(
+            "edit {}; `overmind config example` explains every key",
+            path.display()
+        ),
+    )
+}
+
+pub(super) fn ok(check: &'static str, measured: String) -> Finding {
     Finding {
         check,
         level: Level::Ok,
@@ -641,7 +832,7 @@ fn ok(check: &'static str, measured: String) -> Finding {
     }
 }
 
-fn finding(
+pub(super) fn finding(
     check: &'static str,
     level: Level,
     measured: String,

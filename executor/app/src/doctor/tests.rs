@@ -59,7 +59,8 @@ impl FakeHost {
         );
         (0..4).for_each(|cpu| host.write(&governor_path(cpu), "performance\n"));
         std::fs::create_dir_all(root.join("run/systemd/system")).unwrap();
-        host.write("leaders.json", "{}");
+        let leader = bs58::encode([7; 32]).into_string();
+        host.write("leaders.json", &format!("{{\"5\":\"{leader}\"}}"));
         host
     }
 
@@ -73,7 +74,8 @@ impl FakeHost {
     fn examine_with(&self, more: &str) -> Report {
         let text = format!(
             "{more}\n[threads]\nlayout = \"split\"\ncore_cpu = 2\nsubmit_cpu = 3\nlock_memory = \"require\"\n\
-             [ingest]\nleaders_file = {:?}\n[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\n",
+             [ingest]\nleaders_file = {:?}\n[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:21001\"\n\
+             [http]\nenabled = false\n",
             self.0.root.join("leaders.json"),
         );
         self.write("overmind.toml", &text);
@@ -110,7 +112,7 @@ fn a_tuned_host_has_nothing_to_fix() {
     assert!(
         report
             .in_words()
-            .ends_with("18 ok, 0 warnings, 0 failures\n"),
+            .ends_with("19 ok, 0 warnings, 0 failures\n"),
         "{}",
         report.in_words()
     );
@@ -189,10 +191,10 @@ fn each_kind_of_source_has_its_check() {
     assert_eq!(plain.level, Level::Ok, "nobody wants it");
 
     let xdp = "kind = \"xdp\"\nbind = \"0.0.0.0:2\"\ninterface = \"eth7\"";
+    let found = finding(&host, "xdp", xdp);
     assert!(
-        finding(&host, "xdp", xdp)
-            .measured
-            .contains("no interface eth7")
+        found.level == Level::Fail && found.measured.contains("no interface eth7"),
+        "{found:?}"
     );
     host.write("sys/class/net/eth7/mtu", "1500\n");
     host.write("sys/class/net/eth7/flags", "0x1003\n");
@@ -207,7 +209,23 @@ fn each_kind_of_source_has_its_check() {
         .map(|bit| 1_u64 << bit)
         .sum();
     assert_eq!(finding(&host, "xdp", xdp).level, Level::Ok);
+    host.write("sys/class/net/eth7/queues/rx-0/rps_cpus", "0");
+    assert_eq!(finding(&host, "xdp", xdp).level, Level::Ok);
+    let beyond = finding(&host, "xdp", &format!("{xdp}\nqueue = 1"));
+    assert!(
+        beyond.level == Level::Fail && beyond.measured.contains("1 receive queues"),
+        "{beyond:?}"
+    );
+    host.write("sys/class/net/eth7/uevent", "DEVTYPE=bridge\n");
+    assert_eq!(finding(&host, "xdp", xdp).level, Level::Ok);
+    let native = finding(&host, "xdp", &format!("{xdp}\nmode = \"native\""));
+    assert!(
+        native.level == Level::Fail && native.measured.contains("bridge"),
+        "{native:?}"
+    );
 
+    let elsewhere = "bind = \"0.0.0.0:2\"\ninterface = \"eth8\"\nmulticast_group = \"239.1.1.1\"";
+    assert_eq!(finding(&host, "multicast", elsewhere).level, Level::Fail);
     let group = "bind = \"0.0.0.0:2\"\ninterface = \"eth7\"\nmulticast_group = \"239.1.1.1\"";
     assert_eq!(finding(&host, "multicast", group).level, Level::Ok);
     for (file, text, fix) in [
@@ -232,8 +250,146 @@ fn each_kind_of_source_has_its_check() {
     );
     assert_eq!(finding(&host, "quic", &quic).level, Level::Warn);
     let kept = quic.replace("generate", "/k");
-    assert_eq!(finding(&host, "quic", &kept).level, Level::Ok);
+    assert_eq!(finding(&host, "quic", &kept).level, Level::Fail);
     assert_eq!(finding(&host, "files", &kept).level, Level::Fail);
+    let key = host.0.root.join("key");
+    host.write("key", "junk");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let kept = quic.replace("generate", key.to_str().unwrap());
+    assert_eq!(finding(&host, "quic", &kept).level, Level::Fail);
+    std::fs::write(&key, [7; 32]).unwrap();
+    assert_eq!(finding(&host, "quic", &kept).level, Level::Ok);
+    // Nobody hands credentials over to a doctor; that is said, and no failure.
+    let handed = quic.replace("generate", "credential:k");
+    let said = finding(&host, "quic", &handed);
+    assert!(
+        said.level == Level::Ok && said.measured.contains("not seen here"),
+        "{said:?}"
+    );
+    let said = finding(&host, "config", &handed);
+    assert!(
+        said.level == Level::Warn && said.measured.contains("not checked outside the unit"),
+        "{said:?}"
+    );
+}
+
+/// Goal: what could not be bound is found before: another host's address, and a port that somebody has.
+#[test]
+fn addresses_are_tried() {
+    let host = FakeHost::tuned();
+    let path = host.0.root.join("overmind.toml");
+    let found = |bind: &str| {
+        let text = format!(
+            "[[ingest.sources]]\nname = \"b\"\npolicy = \"unverified\"\nbind = \"{bind}\"\n[http]\nenabled = false\n[admin]\nsocket = {:?}\n",
+            host.0.root.join("admin.sock"),
+        );
+        std::fs::write(&path, text).unwrap();
+        let report = host.0.examine(Some(&path));
+        let mut found = report.findings.into_iter();
+        found.find(|found| found.check == "bind").unwrap()
+    };
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap().to_string();
+    let said = found(&bind);
+    assert!(
+        said.level == Level::Fail && said.fix.contains("ss -lunp"),
+        "{said:?}"
+    );
+    let service = std::os::unix::net::UnixListener::bind(host.0.root.join("admin.sock")).unwrap();
+    assert_eq!(found(&bind).level, Level::Warn, "it may be ours");
+    drop((service, taken));
+    assert_eq!(found(&bind).level, Level::Ok);
+    // Source: RFC 5737, an address for documentation.
+    let said = found("203.0.113.7:21002");
+    assert!(
+        said.level == Level::Fail && said.fix.contains("ip addr"),
+        "{said:?}"
+    );
+}
+
+/// Goal: a source that believes everything is named, unless only named peers or this host reach it.
+#[test]
+fn trust_is_named() {
+    let host = FakeHost::tuned();
+    let path = host.0.root.join("overmind.toml");
+    let warned = |source: &str| {
+        let source = format!("[[ingest.sources]]\nname = \"b\"\npolicy = \"trusted\"\n{source}\n");
+        std::fs::write(&path, source).unwrap();
+        let report = host.0.examine(Some(&path));
+        let found = report
+            .findings
+            .into_iter()
+            .find(|found| found.check == "trust");
+        found.map(|found| (found.level, found.measured))
+    };
+    let quic = format!(
+        "kind = \"quic\"\nbind = \"0.0.0.0:21003\"\nidentity_file = \"generate\"\npeers = [\"{}\"]",
+        bs58::encode([7; 32]).into_string()
+    );
+    assert_eq!(warned(&quic), None);
+    assert_eq!(warned("bind = \"127.0.0.1:21003\""), None);
+    let (level, said) = warned("bind = \"0.0.0.0:21003\"").unwrap();
+    assert!(
+        level == Level::Warn
+            && said.contains("whoever reaches port 21003 decides what is traded on"),
+        "{said}"
+    );
+}
+
+/// Goal: what a relay needs is looked at: routes, the port, keys and the token, and that it does not feed itself.
+#[test]
+fn a_relay_has_its_checks() {
+    let host = FakeHost::tuned();
+    let path = host.0.root.join("relay.toml");
+    let found = |port: u16, more: &str| -> Vec<(&'static str, Level)> {
+        let text = format!(
+            "{more}[relay.entries]\nbind = \"127.0.0.1:{port}\"\ntoken_file = {:?}\n[ingest]\nleaders_file = {:?}\n\
+             [[ingest.sources]]\nname = \"a\"\nbind = \"0.0.0.0:21007\"\nredistributable = true\n\
+             [http]\nenabled = false\n",
+            host.0.root.join("token"),
+            host.0.root.join("leaders.json"),
+        );
+        std::fs::write(&path, text).unwrap();
+        let report = host.0.examine(Some(&path));
+        let relevant = report
+            .findings
+            .iter()
+            .filter(|finding| finding.check.starts_with("relay") || finding.level == Level::Fail);
+        relevant
+            .map(|finding| (finding.check, finding.level))
+            .collect()
+    };
+    host.write("token", "0123456789abcdef");
+    let token = host.0.root.join("token");
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&token, closed).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let routed = ("relay-routes", Level::Ok);
+    let near = "[relay]\ndestinations = [\"127.0.0.1:9\"]\n";
+    assert_eq!(found(port, near), [routed, ("relay-port", Level::Warn)]);
+    drop(listener);
+    let free = ("relay-port", Level::Ok);
+    assert_eq!(found(port, near), [routed, free]);
+    host.write("token", "short");
+    assert_eq!(found(port, near), [("files", Level::Fail), routed, free]);
+    host.write("token", "0123456789abcdef");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&token, open).unwrap();
+    assert_eq!(
+        found(port, near),
+        [("key-modes", Level::Fail), routed, free]
+    );
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&token, closed).unwrap();
+    let made = format!(
+        "[relay]\nidentity_file = \"generate\"\n[[relay.nodes]]\naddress = \"127.0.0.1:9\"\nidentity = \"{}\"\n",
+        bs58::encode([7; 32]).into_string()
+    );
+    assert_eq!(
+        found(port, &made),
+        [routed, free, ("relay-identity", Level::Warn)]
+    );
 }
 
 #[test]
@@ -258,7 +414,16 @@ fn a_bad_configuration_missing_files_and_open_keys_fail() {
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(failed(&host.examine_with(&bridge)), ["key-modes"]);
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(failed(&host.examine_with(&bridge)), ["files"], "no key");
+    std::fs::write(&key, [7; 32]).unwrap();
     assert_eq!(failed(&host.examine_with(&bridge)), Vec::<&str>::new());
+    host.write("leaders.json", "{}");
+    assert_eq!(failed(&host.examine_with(&bridge)), ["files"], "no leader");
+    // What does not fit and what is missing are told in one go, and a start's list is this one.
+    let report = host.examine_with("[risk]\nwindow = 1");
+    assert_eq!(failed(&report), ["config", "files"]);
+    let said = &report.findings[0].measured;
+    assert!(said.contains("overmind.toml:2:1: unknown field"), "{said}");
 }
 
 #[test]

@@ -3,20 +3,30 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use shred_resolve::{
     EpochLeaders, Epochs, Leader, Leaders, Plausible, Schedule, SlotLeaders, Stake, StakeTable,
 };
 use shred_wire::{Nanos, Slot};
-use sidecar::{EpochAnswer, EpochInfo, EpochScheduleAnswer, EpochWanted, Refreshed, StakeAnswer};
+use sidecar::{
+    EpochAnswer, EpochInfo, EpochScheduleAnswer, EpochWanted, RefreshCounters, Refreshed,
+    Refresher, StakeAnswer,
+};
 
 use crate::clock::realtime;
+use crate::outage::{Outage, Turn};
 
 /// Snapshots that are kept after they were replaced, which happens a few times an epoch: the core never drops the last
 /// hold on one, and so never frees.
 const RETIRED_KEPT: usize = 4;
+/// Slots by which a finalised slot may miss what the one before it made plausible: a mainnet epoch. A node that has
+/// fallen behind, or has caught up, stays within.
+const JUMP_MAX: u64 = 432_000;
+/// A jump beyond is believed when it is told for this long: the operator has put another node, or another cluster,
+/// behind the same address.
+const JUMP_HELD: Duration = Duration::from_secs(60);
 
 /// Leaders, stakes and plausible slots as an RPC node last told them. One writer, [`Follower`]; readers load pointers
 /// and numbers.
@@ -26,12 +36,12 @@ pub struct LeaderCell {
     stakes: ArcSwap<StakeTable>,
     floor: AtomicU64,
     ceiling: AtomicU64,
-    /// The finalised slot's epoch; `u64::MAX` before the first answer.
+    /// The finalised slot's epoch; `u64::MAX` before the first whose leaders were taken.
     epoch: AtomicU64,
     finalized: AtomicU64,
     /// When leaders were last taken, UNIX epoch, nanoseconds; 0 before.
     taken_at: AtomicU64,
-    /// When the node last answered, UNIX epoch, nanoseconds; 0 before.
+    /// When the node last told a slot of an epoch whose leaders are known, UNIX epoch, nanoseconds; 0 before.
     answered_at: AtomicU64,
 }
 
@@ -70,14 +80,15 @@ impl LeaderCell {
         self.schedule.load().epochs().collect()
     }
 
-    /// The finalised slot and its epoch, once the node has told them.
+    /// The finalised slot and its epoch, once the node has told them and its leaders.
     #[must_use]
     pub fn finalized(&self) -> Option<(Slot, u64)> {
         let epoch = self.epoch.load(Relaxed);
         (epoch != u64::MAX).then(|| (Slot(self.finalized.load(Relaxed)), epoch))
     }
 
-    /// How long ago leaders were last taken and the node last answered; `None` before.
+    /// How long ago leaders were last taken and the node last told a slot of an epoch whose leaders are known; `None`
+    /// before. A node whose answers are refused ages as one that does not answer.
     #[must_use]
     pub fn ages(&self) -> (Option<Nanos>, Option<Nanos>) {
         let age = |cell: &AtomicU64| {
@@ -115,6 +126,10 @@ pub struct Follower {
     slots_behind: u64,
     /// The finalised slot, and since when it is.
     finalized: Option<(Slot, Instant)>,
+    /// What was told, and when, of an epoch whose leaders are not known yet: nothing follows from it until they are.
+    told: Option<(EpochInfo, Instant)>,
+    /// A slot far from `finalized`, and since when such slots are told.
+    doubted: Option<(Slot, Instant)>,
     retired: VecDeque<(Arc<Schedule>, Arc<StakeTable>)>,
 }
 
@@ -126,8 +141,48 @@ impl Follower {
             cell,
             slots_behind,
             finalized: None,
+            told: None,
+            doubted: None,
             retired: VecDeque::with_capacity(RETIRED_KEPT + 1),
         }
+    }
+
+    /// The node is believed, as of `at`.
+    fn believe(&mut self, info: &EpochInfo, at: Instant) {
+        let finalized = Slot(info.absolute_slot);
+        if self.finalized.is_none_or(|(known, _)| known != finalized) {
+            self.finalized = Some((finalized, at));
+        }
+        (self.told, self.doubted) = (None, None);
+        self.cell.finalized.store(finalized.0, Relaxed);
+        self.cell.epoch.store(info.epoch, Relaxed);
+        self.cell.answered_at.store(realtime().0, Relaxed);
+        self.publish_plausible();
+    }
+
+    /// Whether `told` may follow on what was believed before, or has been told for long.
+    fn doubt(&mut self, told: Slot) -> Result<(), String> {
+        let Some((known, since)) = self.finalized else {
+            return Ok(());
+        };
+        if follows(known, since, told) {
+            self.doubted = None;
+            return Ok(());
+        }
+        let (_, since) = match self.doubted {
+            Some((slot, since)) if follows(slot, since, told) => (slot, since),
+            _ => *self.doubted.insert((told, Instant::now())),
+        };
+        if since.elapsed() >= JUMP_HELD {
+            return Ok(());
+        }
+        Err(format!(
+            "slot {} is more than {JUMP_MAX} slots from where slot {}, told before, can have led; believed when it is \
+             told for {} s",
+            told.0,
+            known.0,
+            JUMP_HELD.as_secs()
+        ))
     }
 
     fn publish_plausible(&self) {
@@ -146,6 +201,43 @@ impl Follower {
             .push_back((cell.schedule.load_full(), cell.stakes.load_full()));
         if self.retired.len() > RETIRED_KEPT {
             self.retired.pop_front();
+        }
+    }
+}
+
+/// Whether slot `told` can be finalised now, `JUMP_MAX` more or less, when `known` was at `since`.
+fn follows(known: Slot, since: Instant, told: Slot) -> bool {
+    let ago = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let mut plausible = Plausible::around(known, JUMP_MAX, Nanos(ago));
+    plausible.ceiling.0 = plausible.ceiling.0.saturating_add(JUMP_MAX);
+    plausible.holds(told)
+}
+
+/// Says once that the node does not tell what is asked of it, and once that it does again.
+#[derive(Debug)]
+pub struct LeaderAlarm {
+    node: String,
+    counters: Arc<RefreshCounters>,
+    outage: Outage,
+}
+
+impl LeaderAlarm {
+    /// Of the node that `refresher` asks.
+    #[must_use]
+    pub fn new(refresher: &Refresher) -> Self {
+        Self {
+            node: refresher.endpoint().to_string(),
+            counters: Arc::clone(refresher.counters()),
+            outage: Outage::default(),
+        }
+    }
+
+    /// What has changed since the last time, in a line.
+    pub fn change(&mut self) -> Option<String> {
+        let failure = self.counters.failure();
+        match self.outage.turn(failure.is_some(), Instant::now())? {
+            Turn::Fails => failure.map(|failure| format!("leaders: {failure}; asked again")),
+            Turn::Works => Some(format!("leaders: {} answers again", self.node)),
         }
     }
 }
@@ -187,14 +279,13 @@ impl Refreshed for Follower {
                 info.absolute_slot, info.slot_index, info.slots_in_epoch, info.epoch
             ));
         };
-        let finalized = Slot(info.absolute_slot);
-        if self.finalized.is_none_or(|(known, _)| known != finalized) {
-            self.finalized = Some((finalized, Instant::now()));
+        self.told = None;
+        self.doubt(Slot(info.absolute_slot))?;
+        if self.cell.schedule.load().has(info.epoch) {
+            self.believe(info, Instant::now());
+        } else {
+            self.told = Some((*info, Instant::now()));
         }
-        self.cell.finalized.store(finalized.0, Relaxed);
-        self.cell.epoch.store(info.epoch, Relaxed);
-        self.cell.answered_at.store(realtime().0, Relaxed);
-        self.publish_plausible();
         let past_middle = info.slot_index >= info.slots_in_epoch / 2;
         let next = info.epoch.checked_add(1).filter(|_| past_middle);
         let held = self.cell.schedule.load();
@@ -216,11 +307,18 @@ impl Refreshed for Follower {
             epoch,
             leaders: Arc::new(leaders),
         };
-        let running = self.cell.epoch.load(Relaxed).min(epoch);
+        let told = self.told.filter(|(told, _)| told.epoch == epoch);
+        let running = match told {
+            Some(_) => epoch,
+            None => self.cell.epoch.load(Relaxed).min(epoch),
+        };
         let schedule = self.cell.schedule.load().with(new, running);
         self.retire();
         self.cell.schedule.store(Arc::new(schedule));
         self.cell.taken_at.store(realtime().0, Relaxed);
+        if let Some((info, at)) = told {
+            self.believe(&info, at);
+        }
         Ok(())
     }
 
@@ -367,6 +465,98 @@ mod tests {
         // A node that has fallen behind is believed: the floor goes back with it.
         follower.epoch_info(&info(690), &SCHEDULE).unwrap();
         assert_eq!(cell.plausible().floor, Slot(643));
+    }
+
+    /// Goal: a slot counts when the leaders of its epoch were taken, and not before. The answers are those of a node
+    /// that names an epoch of 2^64 - 1 slots.
+    #[test]
+    fn a_slot_without_leaders_moves_nothing() {
+        let (cell, mut follower) = follower();
+        let endless = EpochScheduleAnswer {
+            slots_per_epoch: u64::MAX,
+            ..SCHEDULE
+        };
+        let last = EpochInfo {
+            absolute_slot: u64::MAX - 1,
+            epoch: 0,
+            slot_index: u64::MAX - 1,
+            slots_in_epoch: u64::MAX,
+        };
+        let wanted = follower.epoch_info(&last, &endless).unwrap()[0];
+        let leaders = vec![([1; 32], vec![0])];
+        assert!(follower.leaders(&EpochAnswer { wanted, leaders }).is_err());
+        follower.round();
+        assert_eq!(cell.plausible(), Plausible::ANY);
+        assert_eq!((cell.finalized(), cell.ages()), (None, (None, None)));
+        // The same with leaders of another epoch known.
+        let wanted = follower.epoch_info(&info(640), &SCHEDULE).unwrap()[0];
+        follower.leaders(&answer(wanted, 1)).unwrap();
+        let plausible = cell.plausible();
+        let wanted = follower.epoch_info(&info(710), &SCHEDULE).unwrap()[0];
+        assert_eq!(wanted.epoch, 11);
+        let mut short = answer(wanted, 2);
+        short.leaders[0].1.pop();
+        assert!(follower.leaders(&short).is_err());
+        assert_eq!(cell.finalized(), Some((Slot(640), 10)));
+        assert_eq!(cell.plausible().floor, plausible.floor);
+        assert_eq!(cell.leader(Slot(640)), Leader::Identity([1; 32]));
+        follower.leaders(&answer(wanted, 2)).unwrap();
+        assert_eq!(cell.finalized(), Some((Slot(710), 11)));
+        assert_eq!(cell.epochs(), [11]);
+    }
+
+    /// Goal: one answer out of all reason changes nothing; one that is held to does.
+    #[test]
+    fn a_far_slot_is_believed_when_it_is_held_to() {
+        let (cell, mut follower) = follower();
+        let near = 64 * 1_000_000;
+        let far = near + JUMP_MAX + 10_000;
+        for (believed, told) in [(near, far), (far, near)] {
+            let wanted = follower.epoch_info(&info(believed), &SCHEDULE).unwrap()[0];
+            follower.leaders(&answer(wanted, 1)).unwrap();
+            let refusal = follower.epoch_info(&info(told), &SCHEDULE).unwrap_err();
+            assert!(refusal.contains(&told.to_string()), "{refusal}");
+            assert_eq!(cell.finalized().unwrap().0, Slot(believed));
+            // It takes the first back.
+            follower.epoch_info(&info(believed + 1), &SCHEDULE).unwrap();
+            assert_eq!(follower.doubted, None);
+            follower.epoch_info(&info(told), &SCHEDULE).unwrap_err();
+            let (slot, since) = follower.doubted.unwrap();
+            let since = since.checked_sub(JUMP_HELD).expect("a minute of uptime");
+            follower.doubted = Some((slot, since));
+            let wanted = follower.epoch_info(&info(told + 9), &SCHEDULE).unwrap()[0];
+            follower.leaders(&answer(wanted, 2)).unwrap();
+            assert_eq!(cell.finalized().unwrap().0, Slot(told + 9));
+            assert_eq!(follower.doubted, None);
+            follower.finalized = None;
+            cell.schedule.store(Arc::default());
+        }
+    }
+
+    /// Goal: a node that is not there is spoken of once, by its name and with the cause.
+    #[test]
+    fn a_node_that_is_not_there_is_named_with_the_cause() {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        let (_cell, follower) = follower();
+        let endpoint = sidecar::Endpoint::parse(&format!("http://{address}")).unwrap();
+        let plan = sidecar::RefreshPlan::new(endpoint);
+        let refresher = sidecar::refresh(plan, Box::new(follower)).unwrap();
+        let mut alarm = LeaderAlarm::new(&refresher);
+        let started = Instant::now();
+        let said = loop {
+            if let Some(said) = alarm.change() {
+                break said;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "never said");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let address = address.to_string();
+        for part in ["leaders: getEpochSchedule at", &address, "refused"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(alarm.change(), None, "once");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value, json};
 use shred_resolve::{ForkCounters, VoteCounters};
-use shred_wire::Nanos;
+use shred_wire::{Nanos, Slot};
 use sidecar::{RefreshCounters, Snapshot};
 
 use crate::chain::Chain;
@@ -29,21 +29,26 @@ pub struct PublishedChain {
     leaders: OnceLock<LeadersFrom>,
 }
 
+/// Where leaders come from, and how that goes.
 #[derive(Debug)]
-struct LeadersFrom {
+pub struct LeadersFrom {
     source: &'static str,
+    /// The first and the last slot that a file names.
+    span: Option<(Slot, Slot)>,
     followed: Option<(Arc<LeaderCell>, Arc<RefreshCounters>)>,
 }
 
 impl PublishedChain {
-    /// Where leaders come from, told once at start: the word for it, and what follows an RPC node.
-    pub fn leaders_from(
-        &self,
-        source: &'static str,
-        followed: Option<(Arc<LeaderCell>, Arc<RefreshCounters>)>,
-    ) {
+    /// Where leaders come from, told once at start.
+    pub fn leaders_from(&self, from: LeadersFrom) {
         // A second word changes nothing: the first is what the core was built with.
-        let _ = self.leaders.set(LeadersFrom { source, followed });
+        let _ = self.leaders.set(from);
+    }
+
+    /// What slots or epochs the leaders are of, in words; `None` when nobody names any.
+    #[must_use]
+    pub fn leaders_named(&self) -> Option<String> {
+        self.leaders.get().and_then(LeadersFrom::named)
     }
 
     /// Copies the numbers in. One writer.
@@ -85,28 +90,7 @@ impl PublishedChain {
     /// What is wrong with where leaders come from, in words.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let (cell, counters) = self.leaders.get()?.followed.as_ref()?;
-        let failure = counters.last_failure();
-        let (epochs, finalized) = (cell.epochs(), cell.finalized());
-        if epochs.is_empty() {
-            let why = if failure.is_empty() {
-                "none was asked for yet".to_owned()
-            } else {
-                failure
-            };
-            return Some(format!("no leaders are known: {why}"));
-        }
-        if let (_, Some(age)) = cell.ages()
-            && age > ANSWER_AGE_MAX
-        {
-            let seconds = age.0 / 1_000_000_000;
-            return Some(format!(
-                "the RPC node has told nothing for {seconds} s: {failure}"
-            ));
-        }
-        let (_, epoch) = finalized?;
-        (!epochs.contains(&epoch))
-            .then(|| format!("leaders of epoch {epoch} are not known: {failure}"))
+        self.leaders.get().and_then(LeadersFrom::fault)
     }
 
     /// For metrics.
@@ -152,7 +136,76 @@ impl PublishedChain {
 }
 
 impl LeadersFrom {
-    fn status(&self) -> Value {
+    /// The word for it, and what follows an RPC node where that is it.
+    #[must_use]
+    pub const fn new(
+        source: &'static str,
+        followed: Option<(Arc<LeaderCell>, Arc<RefreshCounters>)>,
+    ) -> Self {
+        Self {
+            source,
+            span: None,
+            followed,
+        }
+    }
+
+    /// The first and the last slot that a file names.
+    #[must_use]
+    pub const fn naming(mut self, span: Option<(Slot, Slot)>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// What slots or epochs they are of, in words; `None` when nobody names any.
+    #[must_use]
+    pub fn named(&self) -> Option<String> {
+        if let Some((Slot(first), Slot(last))) = self.span {
+            return Some(format!("the leaders file names slots {first}..{last}"));
+        }
+        let (cell, _) = self.followed.as_ref()?;
+        let epochs: Vec<_> = cell.epochs().iter().map(u64::to_string).collect();
+        let finalized = cell.finalized().map_or_else(String::new, |(slot, _)| {
+            format!(", whose finalised slot is {}", slot.0)
+        });
+        Some(match epochs.is_empty() {
+            true => "the RPC node has named no leaders yet".to_owned(),
+            false => format!(
+                "the RPC node{finalized} names leaders of epochs {}",
+                epochs.join(", ")
+            ),
+        })
+    }
+
+    /// What is wrong with it, in words.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let (cell, counters) = self.followed.as_ref()?;
+        let failure = counters.last_failure();
+        let (epochs, finalized) = (cell.epochs(), cell.finalized());
+        if epochs.is_empty() {
+            let why = if failure.is_empty() {
+                "none was asked for yet".to_owned()
+            } else {
+                failure
+            };
+            return Some(format!("no leaders are known: {why}"));
+        }
+        if let (_, Some(age)) = cell.ages()
+            && age > ANSWER_AGE_MAX
+        {
+            let seconds = age.0 / 1_000_000_000;
+            return Some(format!(
+                "the RPC node has told nothing for {seconds} s: {failure}"
+            ));
+        }
+        let (_, epoch) = finalized?;
+        (!epochs.contains(&epoch))
+            .then(|| format!("leaders of epoch {epoch} are not known: {failure}"))
+    }
+
+    /// For `status`.
+    #[must_use]
+    pub fn status(&self) -> Value {
         let Some((cell, counters)) = &self.followed else {
             return json!({"source": self.source});
         };
@@ -172,7 +225,8 @@ impl LeadersFrom {
         })
     }
 
-    fn measure(&self, snapshot: &mut Snapshot) {
+    /// For metrics.
+    pub fn measure(&self, snapshot: &mut Snapshot) {
         let _ = snapshot
             .gauge("leaders_source", "1 for where leaders come from.")
             .with(&[("source", self.source)], 1);
@@ -246,7 +300,7 @@ mod tests {
 
     use super::*;
     use shred_resolve::SetLink;
-    use shred_wire::{FecSetIndex, Slot};
+    use shred_wire::FecSetIndex;
     use sidecar::{EpochInfo, EpochScheduleAnswer, Health, Refreshed};
 
     /// Goal: what the core has learned and where leaders come from can be read, and missing leaders are a fault.
@@ -256,7 +310,8 @@ mod tests {
         assert_eq!(published.fault(), None);
         assert!(published.status()["leaders"].is_null());
         let cell = Arc::<LeaderCell>::default();
-        published.leaders_from("rpc", Some((Arc::clone(&cell), Arc::default())));
+        let followed = Some((Arc::clone(&cell), Arc::default()));
+        published.leaders_from(LeadersFrom::new("rpc", followed));
         assert!(published.fault().unwrap().contains("no leaders are known"));
         let mut follower = crate::leaders::Follower::new(cell, 47);
         let info = EpochInfo {

@@ -16,6 +16,8 @@ use shred_resolve::{
 };
 use shred_wire::{Nanos, Slot, SourceId};
 
+use crate::sources::Seen;
+
 /// What an [`Arbiter`] knows, for readers on other threads.
 #[derive(Debug)]
 pub struct PublishedSources {
@@ -26,6 +28,8 @@ pub struct PublishedSources {
     slot_duration: AtomicU64,
     untracked: AtomicU64,
     unplanned: AtomicU64,
+    /// Slots that the arbiter remembers, a power of two; 0 when nobody has said.
+    slots: u64,
     /// Whose turn it is. Only the writer looks at it.
     turn: AtomicUsize,
 }
@@ -74,7 +78,14 @@ impl PublishedSources {
     /// All zero, for so many sources.
     #[must_use]
     pub fn new(sources: usize) -> Self {
+        Self::remembering(sources, 0)
+    }
+
+    /// As [`PublishedSources::new`], of an arbiter that remembers so many slots.
+    #[must_use]
+    pub fn remembering(sources: usize, slots: usize) -> Self {
         Self {
+            slots: slots as u64,
             sources: (0..sources).map(|_| SourceCells::new()).collect(),
             leaders: (0..LEADERS_KEPT)
                 .map(|_| LeaderCells::new(sources))
@@ -161,6 +172,35 @@ impl PublishedSources {
         self.sources.get(source).map(SourceCells::read)
     }
 
+    /// How many slots after its own a shred is known to have been nobody else's: those that are remembered.
+    #[must_use]
+    pub const fn settled_after(&self) -> u64 {
+        self.slots
+    }
+
+    /// Whether a first slot was forgotten, so that the numbers of `unique` say something.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        let unique = |cells: &SourceCells| cells.read_number("unique") > 0;
+        self.begun.load(Relaxed) > self.slots || self.sources.iter().any(unique)
+    }
+
+    /// What tells how `source` is, without its histogram.
+    #[must_use]
+    pub fn seen(&self, source: usize) -> Option<Seen> {
+        let cells = self.sources.get(source)?;
+        let mut seen = Seen {
+            datagram: cells.read_number("datagram"),
+            taken: cells.read_number("shred"),
+            dead: cells.dead.load(Relaxed),
+            ..Seen::default()
+        };
+        for (count, cell) in seen.refused.iter_mut().zip(&cells.refused) {
+            *count = cell.load(Relaxed);
+        }
+        Some(seen)
+    }
+
     /// Whether `source` was dead at the last publication.
     #[must_use]
     pub fn is_dead(&self, source: usize) -> bool {
@@ -224,6 +264,14 @@ impl SourceCells {
             late_sum: AtomicU64::new(0),
             late_max: AtomicU64::new(0),
         }
+    }
+
+    /// One of the plain numbers; 0 when there is none of that name.
+    fn read_number(&self, wanted: &str) -> u64 {
+        let names = SourceTally::default().named();
+        let mut named = names.iter().zip(&self.numbers);
+        let found = named.find(|((name, _), _)| *name == wanted);
+        found.map_or(0, |(_, cell)| cell.load(Relaxed))
     }
 
     fn write(&self, tally: &SourceTally) {

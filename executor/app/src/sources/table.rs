@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::status::slot;
+
 /// Which numbers a table shows. Rates are always those between two answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -17,6 +19,9 @@ pub enum Shown {
 #[must_use]
 pub fn in_words(before: &Value, now: &Value, shown: Shown, leaders: bool) -> String {
     let seconds = number(now, "at").saturating_sub(number(before, "at")) as f64 / 1e9;
+    if now["relay"] == true {
+        return of_relay(before, now, shown, seconds);
+    }
     let rows: Vec<Row> = list(&now["sources"])
         .map(|source| {
             let earlier = named(&before["sources"], &source["name"]);
@@ -26,9 +31,8 @@ pub fn in_words(before: &Value, now: &Value, shown: Shown, leaders: bool) -> Str
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "slot {}, {} ms each; {}",
-        number(now, "slot"),
-        number(now, "slot_duration_ns") / 1_000_000,
+        "{}; {}",
+        slots(now),
         match shown {
             Shown::All => "since the executor began, shreds/s over the last second".to_owned(),
             Shown::Between => format!("over the last {seconds:.1} s"),
@@ -36,12 +40,12 @@ pub fn in_words(before: &Value, now: &Value, shown: Shown, leaders: bool) -> Str
     );
     let _ = writeln!(
         text,
-        "{:<12} {:<21} {:<5} {:>9} {:>7} {:>9} {:>9} {:>9} {:>6} {:>8}",
+        "{:<12} {:<21} {:<7} {:>9} {:>7} {:>9} {:>9} {:>9} {:>6} {:>8}",
         "source",
         "address",
         "state",
         "shreds/s",
-        "first %",
+        "won %",
         "unique",
         "late p50",
         "late p99",
@@ -54,23 +58,88 @@ pub fn in_words(before: &Value, now: &Value, shown: Shown, leaders: bool) -> Str
     for row in &rows {
         let _ = writeln!(
             text,
-            "{:<12} {:<21} {:<5} {:>9.0} {:>7} {:>9} {:>9} {:>9} {:>6} {:>8}",
+            "{:<12} {:<21} {:<7} {:>9.0} {:>7} {:>9} {:>9} {:>9} {:>6} {:>8}",
             row.name,
             row.address,
             row.state,
             row.rate,
             percent(row.won, won),
-            row.unique,
+            row.unique
+                .map_or_else(|| "-".to_owned(), |unique| unique.to_string()),
             time(row.late(500)),
             time(row.late(990)),
             percent(row.sets, sets),
             row.refused
         );
     }
+    if rows.iter().any(|row| row.unique.is_none()) {
+        let slots = number(now, "unique_after_slots");
+        let _ = writeln!(
+            text,
+            "unique: not told yet; a slot's are counted when it is forgotten, {slots} slots after it"
+        );
+    }
+    add_refusal(&mut text, now);
     if leaders {
         add_leaders(&mut text, now);
     }
     text
+}
+
+/// The sources of a relay, which knows who was first and nothing of lateness: it keeps no shreds to compare.
+fn of_relay(before: &Value, now: &Value, shown: Shown, seconds: f64) -> String {
+    let mut text = String::new();
+    let over = match shown {
+        Shown::All => "since the relay began, datagrams/s over the last second".to_owned(),
+        Shown::Between => format!("over the last {seconds:.1} s"),
+    };
+    let _ = writeln!(text, "relay, {}; {over}", slot(&now["slot"]));
+    let _ = writeln!(
+        text,
+        "{:<12} {:<21} {:<7} {:>11} {:>7} {:>9} {:>15}",
+        "source", "address", "state", "datagrams/s", "first %", "first", "late or refused"
+    );
+    let rows: Vec<_> = list(&now["sources"])
+        .map(|source| {
+            let earlier = named(&before["sources"], &source["name"]);
+            let since = |name: &str| number(source, name).saturating_sub(number(earlier, name));
+            let count = |name: &str| match shown {
+                Shown::All => number(source, name),
+                Shown::Between => since(name),
+            };
+            let rate = since("datagram") as f64 / seconds.max(f64::MIN_POSITIVE);
+            (source, rate, count("first"), count("not_first"))
+        })
+        .collect();
+    let first_of_all = rows.iter().map(|(_, _, first, _)| first).sum();
+    for (source, rate, first, not_first) in rows {
+        let _ = writeln!(
+            text,
+            "{:<12} {:<21} {:<7} {rate:>11.0} {:>7} {first:>9} {not_first:>15}",
+            word(&source["name"]),
+            word(&source["address"]),
+            word(&source["state"]),
+            percent(first, first_of_all),
+        );
+    }
+    add_refusal(&mut text, now);
+    text
+}
+
+/// The slot and how long slots last, once there is one.
+fn slots(now: &Value) -> String {
+    let each_ms = number(now, "slot_duration_ns") / 1_000_000;
+    match number(now, "slot") {
+        0 => slot(&now["slot"]),
+        _ => format!("{}, {each_ms} ms each", slot(&now["slot"])),
+    }
+}
+
+/// Why no shred is used, when none is.
+fn add_refusal(text: &mut String, now: &Value) {
+    if now["refusal"].is_string() {
+        let _ = writeln!(text, "problem: {}", word(&now["refusal"]));
+    }
 }
 
 /// What one line of the table shows.
@@ -80,7 +149,8 @@ struct Row {
     state: String,
     rate: f64,
     won: u64,
-    unique: u64,
+    /// `None` until a first slot was settled.
+    unique: Option<u64>,
     sets: u64,
     refused: u64,
     /// Largest nanoseconds of a bucket, and how many are in it.
@@ -127,7 +197,7 @@ impl Row {
                 0.0
             },
             won: count("won"),
-            unique: count("unique"),
+            unique: now["unique"].is_u64().then(|| count("unique")),
             sets: count("sets"),
             refused: refused(now).saturating_sub(earlier),
             late,
@@ -152,7 +222,7 @@ fn add_leaders(text: &mut String, now: &Value) {
     leaders.sort_by_key(|leader| std::cmp::Reverse(number(leader, "slots")));
     let _ = writeln!(
         text,
-        "\n{:<45} {:>5}  first % and late p50 of each source",
+        "\n{:<45} {:>5}  won % and late p50 of each source",
         "leader", "slots"
     );
     for leader in leaders {
@@ -194,7 +264,7 @@ fn number(value: &Value, name: &str) -> u64 {
 /// A text with nothing that a terminal would act on.
 fn word(value: &Value) -> String {
     let text = value.as_str().unwrap_or_default();
-    text.chars().flat_map(char::escape_debug).collect()
+    sidecar::printable(text)
 }
 
 fn percent(part: u64, of: u64) -> String {
@@ -285,5 +355,49 @@ mod tests {
         );
         assert_eq!(line(&between, "far")[6..10], ["2.0", "ms", "2.0", "ms"]);
         assert!(!between.contains("leader"), "{between}");
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_no_number() {
+        let mut now = answer(12, [0, 0, 0, 0, 5], json!([]));
+        now["slot"] = 0.into();
+        now["unique_after_slots"] = 64.into();
+        now["sources"][0]["unique"] = Value::Null;
+        now["refusal"] = "every shred was refused\u{1b}".into();
+        let text = in_words(&now, &now, Shown::All, false);
+        assert!(text.starts_with("no slot yet; since"), "{text}");
+        assert_eq!(line(&text, "near")[5], "-", "{text}");
+        assert!(
+            text.contains("\nunique: not told yet;") && text.contains(" 64 slots"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nproblem: every shred was refused\\u{1b}\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_relay_tells_who_was_first() {
+        let answer = |at: u64, near: [u64; 3]| {
+            json!({
+                "relay": true, "at": at * 1_000_000_000, "slot": 7,
+                "sources": [
+                    { "name": "near", "address": "127.0.0.1:1", "state": "alive", "datagram": near[0], "first": near[1],
+                      "not_first": near[2] },
+                    { "name": "far", "address": "127.0.0.1:2", "state": "dead", "datagram": 10, "first": 10,
+                      "not_first": 0 },
+                ],
+            })
+        };
+        let (before, now) = (answer(10, [100, 20, 80]), answer(12, [300, 30, 270]));
+        let all = in_words(&before, &now, Shown::All, false);
+        assert_eq!(
+            line(&all, "near")[2..],
+            ["alive", "100", "75.0", "30", "270"]
+        );
+        assert_eq!(line(&all, "far")[2..], ["dead", "0", "25.0", "10", "0"]);
+        let between = in_words(&before, &now, Shown::Between, false);
+        assert_eq!(line(&between, "near")[3..], ["100", "100.0", "10", "190"]);
     }
 }

@@ -104,6 +104,7 @@ impl BridgeConfig {
             );
         }
         check.socket_path("bridge.endpoint", Path::new(path));
+        check.whole("bridge.endpoint", Path::new(path));
         endpoint
     }
 
@@ -189,12 +190,8 @@ impl ProducerConfig {
                 fix,
             );
         }
-        let mut key_file = |key: &str, text: &str| {
-            resolve_key_file(text, host).unwrap_or_else(|(problem, fix)| {
-                check.refuse(&field(key), quoted(text), problem, fix.to_owned());
-                PathBuf::new()
-            })
-        };
+        let mut key_file =
+            |key: &str, text: &str| check.key_file(&field(key), text, host).unwrap_or_default();
         brain_bridge::ProducerConfig {
             id: self.id,
             key_file: key_file("key_file", &self.key_file),
@@ -208,36 +205,4 @@ impl ProducerConfig {
             rate_burst: self.rate_burst,
         }
     }
-}
-
-/// A key file as it is typed: an absolute path, or the name of a credential; otherwise what is wrong, and the fix.
-pub(super) fn resolve_key_file(
-    text: &str,
-    host: &Host,
-) -> Result<PathBuf, (&'static str, &'static str)> {
-    let Some(name) = text.strip_prefix("credential:") else {
-        let path = PathBuf::from(text);
-        return if path.is_absolute() {
-            Ok(path)
-        } else {
-            Err((
-                "is not an absolute path",
-                "write the whole path, or credential:NAME",
-            ))
-        };
-    };
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return Err((
-            "is not the name of a credential",
-            "write credential:NAME as in LoadCredential=",
-        ));
-    }
-    let directory = host.credentials_dir.as_ref();
-    let absent = (
-        "no credentials were handed over",
-        "start by systemd with LoadCredential=, or name a 0600 file",
-    );
-    directory
-        .map(|directory| directory.join(name))
-        .ok_or(absent)
 }

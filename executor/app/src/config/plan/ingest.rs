@@ -81,6 +81,9 @@ impl IngestConfig {
         if let Some(path) = &self.sources_log {
             check.absolute("ingest.sources_log", path);
         }
+        if let Some(path) = &self.leaders_file {
+            check.absolute("ingest.leaders_file", path);
+        }
         self.check_sources(host, check);
     }
 
@@ -107,6 +110,11 @@ impl IngestConfig {
     }
 
     fn check_sources(&self, host: &Host, check: &mut Check) {
+        if self.sources.is_empty() {
+            let problem = "nothing will ever come in";
+            let fix = "write one of [[ingest.sources]], unless it runs with --embedded-market";
+            check.warn("ingest.sources", "none".to_owned(), problem, fix);
+        }
         if self.sources.len() > 32 {
             let fix = "keep the fastest 32".to_owned();
             check.refuse(
@@ -148,17 +156,17 @@ impl IngestConfig {
                     fix,
                 );
             }
-            let has_socket = |source: &SourceConfig| source.kind != SourceKind::Xdp;
-            let same = |other: &SourceConfig| has_socket(other) && other.bind == source.bind;
-            if !unspecific && has_socket(source) && earlier.iter().any(same) {
+            if let Some(other) = earlier.iter().find(|other| source.collides_with(other)) {
                 let fix = "use another port".to_owned();
-                check.refuse(
-                    &field("bind"),
-                    quoted(source.bind),
-                    "another source binds this address",
-                    fix,
-                );
+                let problem = if other.bind == source.bind {
+                    "another source binds this address".to_owned()
+                } else {
+                    let (name, bound) = (&other.name, other.bind);
+                    format!("source {name} binds {bound}, and one of the two is every address")
+                };
+                check.refuse(&field("bind"), quoted(source.bind), &problem, fix);
             }
+            source.warn_of_trust(&field("policy"), check);
             let unknown_leaders =
                 self.leaders_file.is_none() && self.leaders_rpc.is_none() && !self.leaders_supplied;
             if source.policy == Policy::Verified && unknown_leaders {
@@ -175,6 +183,33 @@ impl IngestConfig {
 }
 
 impl SourceConfig {
+    /// Whether the kernel would give only one of the two its port: both are UDP sockets, whatever is spoken over them.
+    /// Of one port it takes several addresses, and beside every address none. IPv6 sockets take no IPv4.
+    fn collides_with(&self, other: &Self) -> bool {
+        let (own, its) = (self.bind, other.bind);
+        let sockets = self.kind != SourceKind::Xdp && other.kind != SourceKind::Xdp;
+        let meet = own.ip() == its.ip() || own.ip().is_unspecified() || its.ip().is_unspecified();
+        sockets
+            && own.port() == its.port()
+            && own.port() != 0
+            && own.is_ipv4() == its.is_ipv4()
+            && meet
+    }
+
+    /// A trusted source believes whoever reaches its port: of kind `quic` those are peers by name.
+    fn warn_of_trust(&self, field: &str, check: &mut Check) {
+        let is_near = self.kind != SourceKind::Xdp && self.bind.ip().to_canonical().is_loopback();
+        if self.policy == Policy::Trusted && self.kind != SourceKind::Quic && !is_near {
+            let problem = format!(
+                "whoever reaches port {} decides what is traded on",
+                self.bind.port()
+            );
+            let fix = "use kind = \"quic\" with peers, bind loopback, or see to it that only your own relay's wire \
+                       leads there";
+            check.warn(field, quoted("trusted"), &problem, fix);
+        }
+    }
+
     /// `None` where no socket could be asked for; then that was refused.
     pub(super) fn plan(
         &self,
@@ -191,6 +226,7 @@ impl SourceConfig {
             policy: match self.policy {
                 Policy::Verified => ResolvePolicy::VerifyThenEmit,
                 Policy::Unverified => ResolvePolicy::EmitThenVerify,
+                Policy::Trusted => ResolvePolicy::Trusted,
             },
             seat: Seat {
                 cpu: self.cpu.map(usize::from),

@@ -9,7 +9,6 @@ use shred_source::xdp::Wish;
 use shred_source::{UdpConfig, UringConfig, XdpConfig};
 use shredstream_client::REGIONS_MAX;
 
-use super::bridge::resolve_key_file;
 use super::{Opening, QuicIdentity, QuicPlan, ShredstreamPlan};
 use crate::config::check::{Check, quoted};
 use crate::config::{
@@ -351,31 +350,17 @@ impl SourceConfig {
         host: &Host,
         check: &mut Check,
     ) -> Option<QuicPlan> {
-        let identity = match self.identity_file.as_deref() {
-            Some(GENERATE) => Some(QuicIdentity::Generated),
-            Some(text) => match resolve_key_file(text, host) {
-                Ok(path) => Some(QuicIdentity::File(path)),
-                Err((problem, fix)) => {
-                    check.refuse(
-                        &field("identity_file"),
-                        quoted(text),
-                        problem,
-                        fix.to_owned(),
-                    );
-                    None
-                }
-            },
-            None => {
-                let fix = "name a key file of mode 0600, or write \"generate\" to try it out";
-                check.refuse(
-                    &field("identity_file"),
-                    "absent".to_owned(),
-                    "peers must know whom they send to",
-                    fix.to_owned(),
-                );
-                None
-            }
-        };
+        let named = self.identity_file.as_deref();
+        let identity = plan_identity(&field("identity_file"), named, host, check);
+        if named.is_none() {
+            let fix = "name a key file of mode 0600, or write \"generate\" to try it out";
+            check.refuse(
+                &field("identity_file"),
+                "absent".to_owned(),
+                "peers must know whom they send to",
+                fix.to_owned(),
+            );
+        }
         let texts = self.peers.as_deref().unwrap_or_default();
         let peers = check.keys(&field("peers"), texts);
         if texts.is_empty() || texts.len() > PEERS_MAX {
@@ -405,6 +390,19 @@ impl SourceConfig {
     }
 }
 
+/// Where a key comes from, as it is typed; `None` when it is absent or was refused.
+pub(super) fn plan_identity(
+    field: &str,
+    typed: Option<&str>,
+    host: &Host,
+    check: &mut Check,
+) -> Option<QuicIdentity> {
+    match typed? {
+        GENERATE => Some(QuicIdentity::Generated),
+        text => check.key_file(field, text, host).map(QuicIdentity::File),
+    }
+}
+
 impl ShredstreamConfig {
     /// `None` when it is off, or something of it was refused.
     pub(super) fn plan(
@@ -426,23 +424,14 @@ impl ShredstreamConfig {
             }
         }
         let source = self.check_source(ingest, check);
-        let key_file = self
-            .key_file
-            .as_ref()
-            .and_then(|text| match resolve_key_file(text, host) {
-                Ok(path) => Some(path),
-                Err((problem, fix)) => {
-                    check.refuse(
-                        "shredstream.key_file",
-                        quoted(text),
-                        problem,
-                        fix.to_owned(),
-                    );
-                    None
-                }
-            });
+        let key_file = self.key_file.as_ref();
+        let key_file = key_file.and_then(|text| check.key_file("shredstream.key_file", text, host));
         if !self.enabled {
             return None;
+        }
+        let bound = source.and_then(|source| ingest.sources.get(source));
+        if let (Some(announce), Some(bound)) = (self.announce, bound) {
+            warn_of_announcement(announce, bound, check);
         }
         for (key, is_absent) in [
             ("endpoint", self.endpoint.is_none()),
@@ -473,8 +462,16 @@ impl ShredstreamConfig {
     fn check_regions(&self, check: &mut Check) {
         let count = self.regions.len();
         if (self.enabled && count == 0) || count > REGIONS_MAX {
-            let problem = format!("must be 1 to {REGIONS_MAX} regions: further ones are ignored");
-            let fix = "name the nearest, as [\"frankfurt\", \"amsterdam\"]".to_owned();
+            let (problem, fix) = match count {
+                0 => (
+                    "nothing says from where shreds are to come".to_owned(),
+                    "name the nearest, as [\"frankfurt\"]".to_owned(),
+                ),
+                _ => (
+                    format!("at most {REGIONS_MAX} are served, and further ones ignored"),
+                    format!("keep the nearest {REGIONS_MAX}"),
+                ),
+            };
             check.refuse(
                 "shredstream.regions",
                 format!("{:?}", self.regions),
@@ -524,6 +521,37 @@ impl ShredstreamConfig {
             "write https://, or http:// with a loopback address (a proxy of your own)".to_owned();
         check.refuse(&format!("shredstream.{key}"), quoted(text), problem, fix);
         None
+    }
+}
+
+/// Says what would make the engine send to nobody, or to another port than the source's: both can be meant so, behind
+/// a router that forwards or in a network of one's own.
+fn warn_of_announcement(announce: SocketAddr, source: &SourceConfig, check: &mut Check) {
+    let field = "shredstream.announce";
+    if announce.port() != source.bind.port() {
+        let problem = format!(
+            "source {} binds port {}, and shreds are sent to the announced one",
+            source.name,
+            source.bind.port()
+        );
+        let fix = "write the same port, unless a router forwards it";
+        check.warn(field, quoted(announce), &problem, fix);
+    }
+    if !is_public(announce.ip().to_canonical()) {
+        let problem = "is no address that a block engine elsewhere can send to";
+        let fix = "write this host's public address";
+        check.warn(field, quoted(announce), problem, fix);
+    }
+}
+
+/// Whether the internet could route to it. Source: RFC 6890.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || is_shared)
+        }
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
     }
 }
 

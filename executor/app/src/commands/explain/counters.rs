@@ -1,0 +1,557 @@
+//! What the counters of `status` and `/metrics` mean that are no refusals: by the name of what counts them.
+
+/// A name and what it counts.
+type Text = (&'static str, &'static str);
+
+/// Of a source's receiving end, before the core sees anything.
+const RECEIVED: [Text; 28] = [
+    (
+        "datagram_received",
+        "datagrams that arrived, refused ones included",
+    ),
+    (
+        "oversize",
+        "longer than a frame; something that is no shred arrives on the port",
+    ),
+    (
+        "frames_full",
+        "every frame was with the core, and the newest was dropped; the core does not keep up, see threads",
+    ),
+    (
+        "malformed",
+        "headers of a packet contradict each other (xdp only)",
+    ),
+    (
+        "kernel_dropped",
+        "the socket's buffer was full; raise the source's receive buffer and net.core.rmem_max",
+    ),
+    (
+        "frames_exhausted",
+        "times no frame was free to receive into; with xdp datagrams are lost by that, else they wait",
+    ),
+    (
+        "stamp_missing",
+        "came without the stamp of the kernel or the card and were stamped here: later than they arrived",
+    ),
+    (
+        "receive_failed",
+        "receiving failed otherwise; see the kernel's log",
+    ),
+    ("connection_accepted", "QUIC connections taken"),
+    ("connection_closed", "QUIC connections that have ended"),
+    (
+        "retry_sent",
+        "addresses that were asked to prove that they exist",
+    ),
+    (
+        "not_pinned",
+        "the peer's key is not among the source's peers; add its identity if it is yours",
+    ),
+    (
+        "bad_certificate",
+        "no certificate, or one without an Ed25519 key",
+    ),
+    (
+        "bad_signature",
+        "the peer does not hold the key that it showed",
+    ),
+    (
+        "wrong_alpn",
+        "no application protocol in common; compare alpn at both ends",
+    ),
+    (
+        "handshake_timeout",
+        "the handshake did not end in time; look at the way",
+    ),
+    ("handshake_failed", "the handshake failed in any other way"),
+    ("handshake_limit", "too many handshakes at once"),
+    (
+        "network_limit",
+        "too many handshakes at once from one network",
+    ),
+    (
+        "peer_replaced",
+        "a peer connected anew beyond what one may hold: its oldest connection was closed",
+    ),
+    (
+        "stream",
+        "the peer opened a stream; only datagrams are taken",
+    ),
+    ("violation", "the peer broke QUIC in any other way"),
+    ("empty", "datagrams without content"),
+    (
+        "stale",
+        "dropped unread, the oldest first: the connection's buffer was full",
+    ),
+    (
+        "not_quic",
+        "packets that are no QUIC of version 1, on a QUIC source's port",
+    ),
+    (
+        "other_version",
+        "packets of another version of QUIC; they are answered with the one that is spoken",
+    ),
+    ("short_initial", "first packets of less than 1200 bytes"),
+    (
+        "no_connection",
+        "packets of a connection that is not, or not any more",
+    ),
+];
+
+/// Of the resolver.
+const RESOLVED: [Text; 21] = [
+    ("datagram", "datagrams handed to the resolver"),
+    ("shred_accepted", "shreds used"),
+    ("set_opened", "versions of FEC sets begun"),
+    (
+        "set_discarded",
+        "sets dropped since their leader did not sign them, found out on the verify thread; forged, or wrong leaders",
+    ),
+    (
+        "set_recovered",
+        "sets that lacked shreds and were made whole",
+    ),
+    ("shred_recovered", "data shreds brought back by that"),
+    (
+        "set_code_mismatched",
+        "sets whose authentic code shreds do not belong to their data shreds; a faulty leader",
+    ),
+    (
+        "set_evicted",
+        "sets that gave way before all their transactions were out; raise ingest.fec_sets_max if it grows",
+    ),
+    ("signature_checked", "leaders' signatures checked"),
+    ("transaction", "transactions handed on"),
+    (
+        "transaction_malformed",
+        "whole transactions that no validator would execute, not handed on",
+    ),
+    (
+        "transaction_unverified",
+        "of those handed on, before their set was authenticated (policy unverified)",
+    ),
+    (
+        "transaction_revoked",
+        "unverified transactions that turned out forged",
+    ),
+    ("batch_completed", "entry batches read to their end"),
+    (
+        "batch_malformed",
+        "entry batches that ended inside an entry, or held bytes that are none",
+    ),
+    ("marker", "block markers seen"),
+    ("block_completed", "blocks whole from first to last entry"),
+    ("block_abandoned", "blocks that their leader gave up"),
+    (
+        "parent_updated",
+        "times a leader moved its block to another parent",
+    ),
+    (
+        "equivocation",
+        "sets with a second authentic root; a faulty leader",
+    ),
+    (
+        "window_resynced",
+        "times the window of slots was moved after a silence",
+    ),
+];
+
+/// Of the engine.
+const ENGINE: [Text; 12] = [
+    ("launch_decoded", "launches seen"),
+    ("trade_decoded", "trades seen"),
+    ("intent_made", "intents offered to the risk gate"),
+    ("bundle_handed", "signed bundles handed to submit"),
+    (
+        "bundle_refused",
+        "bundles that submit had no room for; the lane does not keep up",
+    ),
+    ("entry_included", "own entries seen in blocks"),
+    ("exit_included", "own exits seen in blocks"),
+    ("own_expired", "own transactions that can no longer land"),
+    ("own_rejected", "own transactions that a lane rejected"),
+    (
+        "own_failed",
+        "own transactions that landed and failed, by the curve's arithmetic",
+    ),
+    ("signal_armed", "signals of a brain that were taken"),
+    ("signal_fired", "signals of a brain that led to an intent"),
+];
+
+/// Of blocks and slots.
+const CHAIN: [Text; 11] = [
+    ("set_linked", "FEC sets that found their place in the chain"),
+    (
+        "set_unplaced",
+        "FEC sets that found none, or whose slot was forgotten",
+    ),
+    ("block_linked", "whole blocks that found their parent"),
+    (
+        "block_unplaced",
+        "whole blocks that found none, or whose slot was forgotten",
+    ),
+    ("fork_seen", "second blocks on one parent or of one slot"),
+    (
+        "slot_skipped",
+        "slots jumped over of which nothing had come",
+    ),
+    (
+        "slot_abandoned",
+        "slots jumped over of which shreds had come, and no whole block",
+    ),
+    ("slot_orphaned", "slots jumped over that had a whole block"),
+    (
+        "slot_aborted",
+        "slots that their leader ended without a block",
+    ),
+    ("parent_updated", "blocks moved onto another parent"),
+    (
+        "set_equivocated",
+        "FEC sets with two roots; a faulty leader",
+    ),
+];
+
+/// Of votes in own shreds.
+const VOTES: [Text; 10] = [
+    ("vote_counted", "votes counted; a hint, no confirmation"),
+    ("vote_malformed", "votes that are no legal instruction"),
+    (
+        "vote_unauthenticated",
+        "votes in parts of blocks that are unverified or void",
+    ),
+    (
+        "voter_unknown",
+        "votes of accounts without stake, or before the stakes are known",
+    ),
+    (
+        "vote_unsigned",
+        "votes that the account's node did not sign",
+    ),
+    (
+        "vote_out_of_range",
+        "votes for a slot that is not below the block's own, or too far below",
+    ),
+    (
+        "vote_repeated",
+        "further votes of a voter for a slot; usual, several blocks include the same vote",
+    ),
+    ("hash_displaced", "bank hashes that gave way to others"),
+    (
+        "third_hinted",
+        "bank hashes that more than a third of the stake is seen to have voted for",
+    ),
+    (
+        "two_thirds_hinted",
+        "bank hashes that more than two thirds of the stake is seen to have voted for",
+    ),
+];
+
+/// Of asking an RPC node for leaders.
+const LEADERS: [Text; 6] = [
+    (
+        "round_completed",
+        "rounds of questions in which everything came and fitted",
+    ),
+    (
+        "question_failed",
+        "questions without an answer; is the RPC node up?",
+    ),
+    (
+        "answer_refused",
+        "answers that do not fit; last_failure of status says why",
+    ),
+    (
+        "epoch_unknown",
+        "epochs whose leaders the node does not know yet; usual in the first half of an epoch",
+    ),
+    ("epoch_taken", "epochs whose leaders were taken"),
+    ("stakes_taken", "times the stakes were taken"),
+];
+
+/// Of the bridge.
+const BRIDGE: [Text; 12] = [
+    ("signal_accepted", "signals handed to the core"),
+    (
+        "signal_tested",
+        "signals with the test flag that passed every check and were not armed",
+    ),
+    (
+        "signal_clamped",
+        "signals whose notional was lowered to the producer's cap",
+    ),
+    (
+        "signal_skipped",
+        "sequence numbers that never came; signals were lost on the way",
+    ),
+    ("heartbeat_accepted", "heartbeats answered"),
+    ("hello_answered", "hellos answered with a challenge"),
+    ("session_opened", "sessions whose brain proved its key"),
+    (
+        "session_replaced",
+        "sessions that a newer one of the same producer ended",
+    ),
+    (
+        "peer_quarantined",
+        "connections that sent too much that is refused",
+    ),
+    (
+        "producer_quarantined",
+        "producers that sent too much that is refused",
+    ),
+    (
+        "peer_evicted",
+        "connections forgotten to make room for new ones",
+    ),
+    (
+        "reply_dropped",
+        "answers that the peer did not take in time",
+    ),
+];
+
+/// Of asking a block engine for shreds.
+const SHREDSTREAM: [Text; 13] = [
+    ("session_started", "connections begun, failed ones included"),
+    (
+        "heartbeat_acknowledged",
+        "heartbeats that the engine answered",
+    ),
+    ("challenge_signed", "tokens got by signing a challenge"),
+    ("token_refreshed", "access tokens got for a refresh token"),
+    (
+        "token_forgotten",
+        "access tokens that the engine took no more",
+    ),
+    (
+        "ttl_bounded",
+        "answers that wanted heartbeats more or less often than this client sends them",
+    ),
+    (
+        "unreachable",
+        "sessions that ended for want of a connection",
+    ),
+    ("timeout", "sessions that ended without an answer in time"),
+    (
+        "unauthenticated",
+        "sessions whose token was refused; is the key known to the engine?",
+    ),
+    (
+        "refused",
+        "sessions that the engine refused: an address that is not ours, an unknown region, no permission",
+    ),
+    ("rate_limited", "sessions ended for too many calls"),
+    (
+        "protocol",
+        "sessions ended by an answer that does not follow the protocol",
+    ),
+    (
+        "silent",
+        "sessions in which heartbeats were answered and no shred came; look at the firewall and the address",
+    ),
+];
+
+/// Of a relay, its destinations, its nodes, and the clients of its entries.
+const RELAY: [Text; 41] = [
+    (
+        "first",
+        "shreds that a source brought to the relay first, and that were passed on",
+    ),
+    (
+        "not_first",
+        "datagrams of a source that were late or refused",
+    ),
+    ("shred_passed", "shreds passed on, each once"),
+    ("set_opened", "versions of FEC sets begun"),
+    ("signature_checked", "leaders' signatures checked"),
+    (
+        "window_resynced",
+        "times the window of slots was moved after a silence",
+    ),
+    (
+        "nodes_offered",
+        "shreds handed to the connections to other nodes",
+    ),
+    ("nodes_refused", "shreds that those had no room for"),
+    ("entries_offered", "shreds handed to the service of entries"),
+    ("entries_dropped", "shreds that it had no room for"),
+    (
+        "datagram_sent",
+        "shreds handed to the kernel, or to QUIC, for a destination",
+    ),
+    ("full_dropped", "shreds dropped because the socket was full"),
+    (
+        "failed_dropped",
+        "shreds that the kernel refused to send: no route, a firewall",
+    ),
+    (
+        "unreachable_told",
+        "times the destination's host said that nobody listens there",
+    ),
+    (
+        "stale_dropped",
+        "shreds dropped, the oldest first: the way to the node is too slow",
+    ),
+    (
+        "unconnected_dropped",
+        "shreds dropped for want of a connection to the node",
+    ),
+    (
+        "unsendable_dropped",
+        "shreds that the node takes no datagrams of that length for",
+    ),
+    ("connection_opened", "connections to the node made"),
+    (
+        "connection_ended",
+        "connections to the node that have ended",
+    ),
+    ("connect_failed", "tries to connect that failed"),
+    (
+        "identity_refused",
+        "tries that somebody else than the pinned identity answered",
+    ),
+    ("shred_received", "shreds that the service of entries read"),
+    (
+        "shred_surplus",
+        "of these, shreds of sets that were whole already",
+    ),
+    (
+        "set_recovered",
+        "sets that lacked shreds and were made whole",
+    ),
+    ("batch_assembled", "entry batches sent"),
+    ("message_made", "messages made of them"),
+    ("entry_made", "entries in them"),
+    ("transaction_made", "transactions in those"),
+    (
+        "v1_seen",
+        "transactions of version 1 met, sent or left out (relay.entries.v1)",
+    ),
+    ("marker_skipped", "batches without entries: block markers"),
+    ("batch_malformed", "batches that are no entries"),
+    (
+        "batch_incomplete",
+        "batches of which a part had to make room before the rest came",
+    ),
+    (
+        "entry_oversize",
+        "entries longer than a message may be; clients are told that they miss them",
+    ),
+    ("connection_accepted", "connections of clients taken"),
+    ("client_started", "subscriptions begun"),
+    ("client_ended", "subscriptions that have ended"),
+    ("message_sent", "messages handed to clients"),
+    (
+        "lagging_told",
+        "times a client was told that it read too slowly",
+    ),
+    ("message_lost", "messages that clients missed by that"),
+    (
+        "not_allowed",
+        "clients whose address relay.entries.allow does not list",
+    ),
+    ("client_limit", "clients beyond relay.entries' limit"),
+];
+
+/// Limits and tokens of both ends.
+const LIMITS: [Text; 2] = [
+    (
+        "connection_limit",
+        "as many connections as may be; more were refused",
+    ),
+    (
+        "bad_token",
+        "clients without the token of relay.entries.token_file, or with another",
+    ),
+];
+
+/// Each group: the beginning of its codes, and its texts.
+pub(super) fn groups() -> [(&'static str, &'static [Text]); 10] {
+    [
+        ("received", &RECEIVED),
+        ("resolve", &RESOLVED),
+        ("engine", &ENGINE),
+        ("chain", &CHAIN),
+        ("votes", &VOTES),
+        ("leaders", &LEADERS),
+        ("bridge", &BRIDGE),
+        ("shredstream", &SHREDSTREAM),
+        ("relay", &RELAY),
+        ("end", &LIMITS),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use shred_source::SourceReject;
+
+    use super::*;
+    use crate::published::Published;
+    use crate::receive::Received;
+
+    /// Names of a group, with those of both ends.
+    fn known(group: &str) -> BTreeSet<&'static str> {
+        let found = groups()
+            .into_iter()
+            .filter(|(name, _)| [group, "end"].contains(name));
+        found
+            .flat_map(|(_, texts)| texts.iter().map(|(name, _)| *name))
+            .collect()
+    }
+
+    #[track_caller]
+    fn covers(group: &str, counted: impl IntoIterator<Item = &'static str>) {
+        let known = known(group);
+        let missing: Vec<_> = counted
+            .into_iter()
+            .filter(|name| !known.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "{group}: {missing:?} are not explained");
+    }
+
+    /// Goal: whoever adds a counter is told to say what it means.
+    #[test]
+    fn every_counter_is_explained() {
+        let names = |counters: Vec<(&'static str, u64)>| counters.into_iter().map(|(name, _)| name);
+        let published = Published::new(1);
+        covers("resolve", names(published.resolved()));
+        covers("engine", names(published.decided()));
+        covers("received", names(Received::Polled(Arc::default()).named()));
+        covers("received", names(Received::Quic(Arc::default()).named()));
+        covers("received", SourceReject::ALL.map(SourceReject::label));
+        covers(
+            "chain",
+            shred_resolve::ForkCounters::default()
+                .named()
+                .map(|(name, _)| name),
+        );
+        covers(
+            "votes",
+            shred_resolve::VoteCounters::default()
+                .named()
+                .map(|(name, _)| name),
+        );
+        covers(
+            "leaders",
+            sidecar::RefreshCounters::default()
+                .named()
+                .map(|(name, _)| name),
+        );
+        covers(
+            "bridge",
+            brain_bridge::BridgeStats::default()
+                .named()
+                .map(|(name, _)| name),
+        );
+        covers(
+            "shredstream",
+            shredstream_client::End::ALL.map(shredstream_client::End::label),
+        );
+        covers(
+            "relay",
+            shred_relay::ServerRefusal::ALL.map(shred_relay::ServerRefusal::label),
+        );
+        covers("relay", crate::relay::counter_names());
+    }
+}
