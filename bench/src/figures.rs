@@ -1,11 +1,16 @@
 //! The figures, by name.
 
+pub mod after;
 pub mod brain;
 pub mod decode;
+pub mod hash;
 pub mod l0;
 pub mod l1;
 pub mod l2;
+pub mod open;
+pub mod receive;
 pub mod recover;
+pub mod relay;
 pub mod shreds;
 
 use overmind::clock::Ticker;
@@ -57,7 +62,7 @@ pub struct Figure {
 }
 
 /// All of them, in order.
-pub const FIGURES: [Figure; 8] = [
+pub const FIGURES: [Figure; 13] = [
     Figure {
         name: "floors",
         about: "clock read, ring hop, loopback receive, leaf hash, verification, signature",
@@ -75,6 +80,12 @@ pub const FIGURES: [Figure; 8] = [
         about: "last needed datagram in user memory to transaction emitted",
         has_rivals: true,
         measure: l0::measure,
+    },
+    Figure {
+        name: "open",
+        about: "l0 at the captures' own pace, from each datagram's scheduled arrival",
+        has_rivals: false,
+        measure: open::measure,
     },
     Figure {
         name: "l1",
@@ -105,5 +116,29 @@ pub const FIGURES: [Figure; 8] = [
         about: "datagram that makes a lossy set whole to its first transaction",
         has_rivals: true,
         measure: recover::measure,
+    },
+    Figure {
+        name: "hash",
+        about: "leaf hashes of a burst together, and one at a time",
+        has_rivals: true,
+        measure: hash::measure,
+    },
+    Figure {
+        name: "receive",
+        about: "datagrams from the kernel by recv, recvmmsg, io_uring and AF_XDP (wants root)",
+        has_rivals: true,
+        measure: receive::measure,
+    },
+    Figure {
+        name: "after",
+        about: "what arbiter and chain add to the resolver",
+        has_rivals: false,
+        measure: after::measure,
+    },
+    Figure {
+        name: "relay",
+        about: "a shred through the relay to 0, 1 and 4 destinations",
+        has_rivals: true,
+        measure: relay::measure,
     },
 ];

@@ -11,6 +11,7 @@
 pub mod figures;
 pub mod floors;
 pub mod host;
+pub mod lab;
 pub mod launch;
 pub mod ours;
 pub mod output;

@@ -80,11 +80,17 @@ pub fn resolver() -> Resolver {
 /// A resolver with room for one capture.
 #[must_use]
 pub fn small_resolver() -> Resolver {
-    Resolver::new(&Plan {
+    Resolver::new(&small_plan())
+}
+
+/// What [`small_resolver`] is built from.
+#[must_use]
+pub fn small_plan() -> Plan {
+    Plan {
         sets_max: 192,
         versions_max: 2_048,
         ..resolve_plan(None)
-    })
+    }
 }
 
 /// The core thread's own wiring. Every bundle is rejected by its lane at once, so that nothing stays reserved.
@@ -152,18 +158,10 @@ impl Core {
             checks_max: cells(Cell::Check),
             ..resolve_plan(None)
         };
-        let (to_verify, checks) = RingBuffer::new(plan.checks_max);
-        let (answers, from_verify) = RingBuffer::new(plan.checks_max);
-        let mut stage = VerifyStage::new(checks, answers);
-        std::thread::spawn(move || {
-            while !stage.is_abandoned() {
-                if stage.poll() == 0 {
-                    std::hint::spin_loop();
-                }
-            }
-        });
+        let (rings, mut stage) = verify_stage();
+        std::thread::spawn(move || run_verify(&mut stage));
         Self {
-            verify: Some(VerifyRings::new(to_verify, from_verify)),
+            verify: Some(rings),
             ..Self::measuring(policy, ticker, &plan, None)
         }
     }
@@ -279,6 +277,26 @@ impl Core {
     #[must_use]
     pub fn finish(self) -> Measured {
         self.wiring.into_probe()
+    }
+}
+
+/// A stage that checks signatures, and the core's ends of its rings.
+#[must_use]
+pub fn verify_stage() -> (VerifyRings, VerifyStage) {
+    let (to_verify, checks) = RingBuffer::new(cells(Cell::Check));
+    let (answers, from_verify) = RingBuffer::new(cells(Cell::Check));
+    (
+        VerifyRings::new(to_verify, from_verify),
+        VerifyStage::new(checks, answers),
+    )
+}
+
+/// Runs the stage on this thread until the core's ends are gone.
+pub fn run_verify(stage: &mut VerifyStage) {
+    while !stage.is_abandoned() {
+        if stage.poll() == 0 {
+            std::hint::spin_loop();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is fed in: generated traffic of any length, and the captures of the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use demo::prng::Prng;
 use demo::wire::{Wire, WireConfig};
@@ -32,10 +32,24 @@ impl Stream {
     /// Full blocks (some 3,600 datagrams a slot) with this many launches per 10,000 slots.
     #[must_use]
     pub fn new(seed: u64, launches_per_10k_slots: u64) -> Self {
-        let config = GeneratorConfig {
+        Self::of(GeneratorConfig {
             launches_per_10k_slots,
             ..GeneratorConfig::bulk(seed)
-        };
+        })
+    }
+
+    /// As [`Stream::new`], with every background transaction signed for its own slot, so that votes are for slots of
+    /// late. Some 100 ms to make a slot.
+    #[must_use]
+    pub fn signed(seed: u64) -> Self {
+        Self::of(GeneratorConfig {
+            presigned_txns: 0,
+            ..GeneratorConfig::bulk(seed)
+        })
+    }
+
+    fn of(config: GeneratorConfig) -> Self {
+        let seed = config.seed;
         Self {
             generator: Generator::new(config),
             wire: Wire::new(WAY, Prng::new(seed).fork("way")),
@@ -97,6 +111,8 @@ pub struct Capture {
     pub bytes: Vec<u8>,
     /// The UDP payloads in it.
     pub datagrams: Datagrams,
+    /// When each of them arrived, nanoseconds.
+    pub stamps: Vec<u64>,
     /// Who signs which slot.
     pub leaders: LeaderSource,
 }
@@ -109,26 +125,57 @@ pub const CAPTURES: [(&str, &str); 4] = [
     ("agave", "agave.leaders.json"),
 ];
 
+/// The complete set of captures, where it lies beside the checkout.
+const BESIDE: &str = "../../shared/data";
+/// Those in it that the repository has no copy of, or only a part of: name, file, leaders.
+const IN_BESIDE: [(&str, &str, &str); 4] = [
+    ("dev.clean", "dev.clean", "leaders.json"),
+    ("dev2.clean", "dev2.clean", "leaders.json"),
+    ("dev2.lossy", "dev2.lossy", "leaders.json"),
+    ("agave.18_slots", "agave", "agave.leaders.json"),
+];
+
 /// Reads every one of [`CAPTURES`].
 ///
 /// # Errors
 /// A sentence that names the file that cannot be read.
 pub fn captures() -> Result<Vec<Capture>, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     CAPTURES
         .iter()
-        .map(|(name, leaders)| capture(name, leaders))
+        .map(|(name, leaders)| capture(name, &folder, name, leaders))
         .collect()
 }
 
-fn capture(name: &'static str, leaders: &str) -> Result<Capture, String> {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
-    let path = folder.join(format!("{name}.pcap"));
+/// Reads [`CAPTURES`] and, where it is there, the complete set beside the checkout.
+///
+/// # Errors
+/// As [`captures`].
+pub fn all_captures() -> Result<Vec<Capture>, String> {
+    let mut captures = captures()?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(BESIDE);
+    for (name, file, leaders) in IN_BESIDE {
+        if folder.join(format!("{file}.pcap")).exists() {
+            captures.push(capture(name, &folder, file, leaders)?);
+        }
+    }
+    Ok(captures)
+}
+
+fn capture(
+    name: &'static str,
+    folder: &Path,
+    file: &str,
+    leaders: &str,
+) -> Result<Capture, String> {
+    let path = folder.join(format!("{file}.pcap"));
     let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let said = |error: shred_source::PcapError| format!("{}: {error}", path.display());
-    let mut datagrams = Datagrams::new();
+    let (mut datagrams, mut stamps) = (Datagrams::new(), Vec::new());
     let mut reader = PcapReader::new(bytes.as_slice()).map_err(said)?;
     while let Some(datagram) = reader.next().map_err(said)? {
         datagrams.push(datagram.payload);
+        stamps.push(datagram.stamp.0);
     }
     let schedule =
         LeaderSchedule::load(&folder.join(leaders)).map_err(|error| error.to_string())?;
@@ -136,6 +183,7 @@ fn capture(name: &'static str, leaders: &str) -> Result<Capture, String> {
         name,
         bytes,
         datagrams,
+        stamps,
         leaders: LeaderSource::Schedule(schedule),
     })
 }

@@ -1,5 +1,5 @@
-//! Datagrams to transactions: ours, before and after checking, and the `shredstream` package, as it comes and with the
-//! checks it leaves to others.
+//! Datagrams to transactions: ours without checks, before and after checking, and the `shredstream` package, as it
+//! comes and with the checks it leaves to others. `trusted` checks what that package checks: nothing but the form.
 //!
 //! Captures are taken by fresh state in every pass, generated traffic chunk after chunk by state that lives on. Making
 //! the state is outside the clock.
@@ -9,9 +9,9 @@ use std::hint::black_box;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use bench::figures::Findings;
-use bench::ours::{resolver, small_resolver};
+use bench::ours::{for_bursts, resolver, small_resolver};
 use bench::row::{Entrant, Row};
-use bench::traffic::{Stream, arrival};
+use bench::traffic::Stream;
 use demo::Datagrams;
 use hdrhistogram::Histogram;
 use overmind::clock::Ticker;
@@ -32,7 +32,7 @@ const SLICE: usize = 2_048;
 const SLOTS: u64 = 20_000;
 
 /// Who takes part, in the order of the rows.
-const CONTESTANTS: [&str; 4] = ["unverified", "verified", RIVAL, CHECKED_RIVAL];
+const CONTESTANTS: [&str; 5] = ["trusted", "unverified", "verified", RIVAL, CHECKED_RIVAL];
 const RIVAL: &str = "shredstream";
 const CHECKED_RIVAL: &str = "shredstream_checked";
 
@@ -151,7 +151,7 @@ impl Lane {
 }
 
 fn rows(name: &str, lanes: &[Lane], slice: usize) -> Vec<Row> {
-    let [unverified, verified, rival, checked_rival] = lanes else {
+    let [trusted, unverified, verified, rival, checked_rival] = lanes else {
         return Vec::new();
     };
     let row = |at: usize| {
@@ -170,10 +170,11 @@ fn rows(name: &str, lanes: &[Lane], slice: usize) -> Vec<Row> {
             .beside(CHECKED_RIVAL, checked_rival.entrant.over(&ours.entrant))
     };
     vec![
-        against(row(0), unverified),
-        against(row(1), verified),
-        row(2),
+        against(row(0), trusted),
+        against(row(1), unverified),
+        against(row(2), verified),
         row(3),
+        row(4),
     ]
 }
 
@@ -202,9 +203,10 @@ fn contestant<'a>(
         arrived: 0,
     };
     Ok(match at {
-        0 => Box::new(ours(Policy::EmitThenVerify, &LeaderSource::Absent)),
-        1 => Box::new(ours(Policy::VerifyThenEmit, leaders)),
-        2 => Box::new(Shredstream::new()?),
+        0 => Box::new(ours(Policy::Trusted, &LeaderSource::Absent)),
+        1 => Box::new(ours(Policy::EmitThenVerify, &LeaderSource::Absent)),
+        2 => Box::new(ours(Policy::VerifyThenEmit, leaders)),
+        3 => Box::new(Shredstream::new()?),
         _ => Box::new(Checked {
             rival: Shredstream::new()?,
             leaders,
@@ -221,30 +223,34 @@ struct Ours<'a> {
 }
 
 impl Ours<'_> {
+    /// In bursts, as the core takes them.
     #[inline]
-    fn feed(&mut self, datagram: &[u8], seen: impl FnMut(&[u8; 64])) {
-        let at = arrival(self.arrived, self.policy);
-        self.arrived += 1;
+    fn feed<'d>(
+        &mut self,
+        datagrams: impl Iterator<Item = &'d [u8]>,
+        seen: impl FnMut(&[u8; 64]),
+    ) {
         let mut teller = Teller(seen);
-        let _ = self
-            .resolver
-            .handle(datagram, at, self.leaders, &mut teller);
+        for_bursts(datagrams, self.arrived, self.policy, |burst| {
+            self.arrived += burst.len() as u64;
+            for index in 0..burst.len() {
+                let _ = self
+                    .resolver
+                    .handle_in(burst, index, self.leaders, &mut teller);
+            }
+        });
     }
 }
 
 impl Contestant for Ours<'_> {
     fn take(&mut self, datagrams: &mut dyn Iterator<Item = &[u8]>) {
-        for datagram in datagrams {
-            self.feed(datagram, |signature| {
-                black_box(signature);
-            });
-        }
+        self.feed(datagrams, |signature| {
+            black_box(signature);
+        });
     }
 
     fn find(&mut self, datagrams: &Datagrams, found: &mut Ids) {
-        for datagram in datagrams.iter() {
-            self.feed(datagram, |signature| found.add(signature));
-        }
+        self.feed(datagrams.iter(), |signature| found.add(signature));
     }
 }
 
@@ -406,7 +412,7 @@ impl Found {
     }
 
     fn sentence(&self, name: &str) -> Result<String, String> {
-        let [unverified, verified, rival, checked_rival] = &self.by[..] else {
+        let [trusted, unverified, verified, rival, checked_rival] = &self.by[..] else {
             return Err(format!("path.{name}: not everybody took part"));
         };
         let told: Vec<u64> = self.by.iter().map(|ids| ids.told).collect();
@@ -414,8 +420,8 @@ impl Found {
             return Err(format!("path.{name}: somebody found nothing: {told:?}"));
         }
         let rivals = [
-            (RIVAL, rival, self.withheld[2]),
-            (CHECKED_RIVAL, checked_rival, self.withheld[3]),
+            (RIVAL, rival, self.withheld[3]),
+            (CHECKED_RIVAL, checked_rival, self.withheld[4]),
         ];
         let rivals = rivals.map(|(name, ids, withheld)| {
             let more = match withheld {
@@ -431,8 +437,9 @@ impl Found {
             )
         });
         Ok(format!(
-            "path.{name}: {} datagrams; transactions found: {} unverified, {} verified; {}",
+            "path.{name}: {} datagrams; transactions found: {} trusted, {} unverified, {} verified; {}",
             self.datagrams,
+            trusted.told,
             unverified.told,
             verified.told,
             rivals.join("; "),

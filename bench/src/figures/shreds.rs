@@ -84,9 +84,11 @@ pub fn measure(context: &Context) -> Result<Findings, String> {
     let resolve = |name, policy, leaders, all| Resolve::lane(name, policy, leaders, all);
     let core = |name, policy, leaders, all| CoreLane::lane(name, policy, leaders, all, ticker);
     let mut lanes = vec![
+        resolve("resolver.trusted", Policy::Trusted, &leaders, true),
         resolve("resolver.unverified", early, &absent, true),
         resolve("resolver.unverified_leaders", early, &leaders, true),
         resolve("resolver.verified", late, &leaders, true),
+        core("core.trusted", Policy::Trusted, &leaders, true),
         core("core.unverified", early, &absent, true),
         core("core.unverified_leaders", early, &leaders, true),
         core("core.verified", late, &leaders, true),
@@ -156,10 +158,11 @@ fn row(lane: &Lane<'_>, lanes: &[Lane<'_>]) -> Row {
         let against = lanes.iter().find(|lane| lane.contestant.name() == rival);
         against.and_then(|against| median_ratio(&against.chunks, &lane.chunks))
     };
-    // Ours checks every shred, before or after it is told; the unverified usual way never does.
+    // Ours checks every shred, before or after it is told, unless its source is trusted; the unverified usual way never
+    // does.
     let (checking, not_checking) = ("usual.verified", "usual.unverified");
     let row = row.beside(checking, ratio(checking));
-    if name.contains("unverified") {
+    if name.contains("unverified") || name.contains("trusted") {
         row.beside(not_checking, ratio(not_checking))
     } else {
         row
