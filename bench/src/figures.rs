@@ -113,7 +113,7 @@ pub const FIGURES: [Figure; 13] = [
     },
     Figure {
         name: "recover",
-        about: "datagram that makes a lossy set whole to its first transaction",
+        about: "lost data shreds of a set brought back",
         has_rivals: true,
         measure: recover::measure,
     },

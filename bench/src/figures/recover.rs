@@ -1,9 +1,11 @@
 //! Recovery of lost data shreds, by the resolver's public door.
 //!
 //! A set's first shred is always among the lost, so nothing of the set can be told before it is recovered: the time
-//! from the 32nd shred to the first transaction is parsing, copying, recovering every lost shred, and reading to
-//! the end of one transaction. Told before it is checked, as the rival checks nothing; the rows called `verified`
-//! are of the same with leaf hashes and joins of all recovered shreds first.
+//! from the 32nd shred to the set's last transaction is parsing, copying, recovering every lost shred, and reading all
+//! of them. From that is taken what the same call takes where the first shred was not lost but late, so that all other
+//! 31 wait for it: all but the recovery. Told before it is checked, as the rival checks nothing; the rows called
+//! `first` are the whole time to the first transaction, for which not every shred need be back, and those called
+//! `verified` that to the last with leaf hashes and joins of all recovered shreds before it.
 //!
 //! The rival is `reed-solomon-erasure`'s `reconstruct_data` alone, its shards laid out beforehand. It inverts a
 //! matrix for each pattern of loss that it hasn't met of late, and patterns hardly ever come again where more than one
@@ -56,20 +58,25 @@ fn rows(
     sets: &[Vec<Vec<u8>>],
     lost: usize,
     prng: &mut Prng,
-) -> Result<[Row; 4], String> {
+) -> Result<[Row; 5], String> {
     let ticker = context.ticker;
-    // Ours unverified and verified, the rival under random patterns and under one, the copy.
-    let mut entrants: [Entrant; 5] = Default::default();
+    // Ours without the reading, unverified to the first transaction, and verified; the rival under random patterns and under
+    // one; the copy.
+    let mut entrants: [Entrant; 6] = Default::default();
     let repeated = draw(prng, lost);
     by_rival(ticker, code, &sets[0], &repeated)?;
     for _ in 0..RUNS {
-        let mut runs = [(); 5].map(|()| histogram());
+        let mut runs = [(); 6].map(|()| histogram());
         for set in sets {
             let kept = draw(prng, lost);
             let random = by_rival(ticker, code, set, &kept)?;
+            let ours = by_ours(ticker, set, &kept, Policy::EmitThenVerify)?;
+            let late = (1..SET_SHREDS).chain([0]).collect::<Vec<_>>();
+            let late = by_ours(ticker, set, &late, Policy::EmitThenVerify)?;
             let spent = [
-                by_ours(ticker, set, &kept, Policy::EmitThenVerify)?,
-                by_ours(ticker, set, &kept, Policy::VerifyThenEmit)?,
+                ours.last.saturating_sub(late.last),
+                ours.first,
+                by_ours(ticker, set, &kept, Policy::VerifyThenEmit)?.last,
                 random.recovered,
                 by_rival(ticker, code, set, &repeated)?.recovered,
                 random.copied,
@@ -82,7 +89,7 @@ fn rows(
             entrant.book(run);
         }
     }
-    let [ours, verified, random, one, copy] = entrants;
+    let [ours, first, verified, random, one, copy] = entrants;
     let name = format!("recover.{lost}_lost");
     let floor = copy.total.value_at_quantile(0.5);
     Ok([
@@ -90,6 +97,7 @@ fn rows(
             .beside("reed-solomon-erasure", random.over(&ours))
             .beside("reed-solomon-erasure, one pattern", one.over(&ours))
             .over(&[("copy", floor)]),
+        Row::latency(format!("{name}.first"), &first.total),
         Row::latency(format!("{name}.verified"), &verified.total)
             .over(&[("leaf hashes", lost as u64 * context.floors.leaf)]),
         Row::latency(format!("{name}.reed-solomon-erasure"), &random.total),
@@ -134,19 +142,32 @@ fn draw(prng: &mut Prng, lost: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Stamps the first transaction.
-struct First {
+/// Stamps the first transaction and the last.
+struct Stamps {
     ticker: Ticker,
-    at: Option<u64>,
+    first: Option<u64>,
+    last: u64,
 }
 
-impl Sink for First {
+impl Sink for Stamps {
     fn transaction(&mut self, _txn: &ResolvedTxn<'_>) {
-        self.at.get_or_insert_with(|| self.ticker.nanos());
+        self.last = self.ticker.nanos();
+        self.first.get_or_insert(self.last);
     }
 }
 
-fn by_ours(ticker: Ticker, set: &[Vec<u8>], kept: &[usize], policy: Policy) -> Result<u64, String> {
+/// What ours took, to the first transaction of the set and to its last.
+struct Ours {
+    first: u64,
+    last: u64,
+}
+
+fn by_ours(
+    ticker: Ticker,
+    set: &[Vec<u8>],
+    kept: &[usize],
+    policy: Policy,
+) -> Result<Ours, String> {
     let mut resolver = Resolver::new(&Plan {
         slots_behind: 1,
         slots_ahead: 1,
@@ -154,7 +175,11 @@ fn by_ours(ticker: Ticker, set: &[Vec<u8>], kept: &[usize], policy: Policy) -> R
         versions_max: 16,
         ..Plan::default()
     });
-    let mut first = First { ticker, at: None };
+    let mut stamps = Stamps {
+        ticker,
+        first: None,
+        last: 0,
+    };
     let mut frame = Vec::new();
     let mut entered = 0;
     for (ordinal, place) in kept.iter().enumerate() {
@@ -162,13 +187,17 @@ fn by_ours(ticker: Ticker, set: &[Vec<u8>], kept: &[usize], policy: Policy) -> R
         // As a receiving call leaves it.
         frame.clone_from(&set[*place]);
         entered = ticker.nanos();
-        let _ = resolver.handle(&frame, arrival, &NoLeaders, &mut first);
+        let _ = resolver.handle(&frame, arrival, &NoLeaders, &mut stamps);
     }
-    let at = first.at.ok_or("recover: no transaction")?;
-    if resolver.counters().set_recovered != 1 {
+    let first = stamps.first.ok_or("recover: no transaction")?;
+    let is_lossy = kept.iter().any(|place| *place >= SET_SHREDS);
+    if resolver.counters().set_recovered != u64::from(is_lossy) {
         return Err("recover: nothing was recovered".to_owned());
     }
-    Ok(at.wrapping_sub(entered))
+    Ok(Ours {
+        first: first.wrapping_sub(entered),
+        last: stamps.last.wrapping_sub(entered),
+    })
 }
 
 /// What the rival took.

@@ -13,8 +13,9 @@ pub enum Policy {
     EmitThenVerify,
     /// Nothing is checked but the form: whoever sends there has checked root and signature, and nobody else can send.
     /// For an own relay's shreds, over a connection with a pinned identity or a private wire. One hash a set is left,
-    /// to know its root by. What is recovered is told at once, marked unverified, and held against the proofs that came
-    /// along before the call returns. Junk from such a source is believed.
+    /// to know its root by. What is recovered is told as verified too, and held against the proofs that came along before
+    /// the call returns; it is revoked if a leader's code shreds were no parity of its data. Junk from such a source is
+    /// believed.
     Trusted,
 }
 

@@ -2,8 +2,10 @@
 
 use super::{Arrival, Resolver};
 use crate::burst::Shred;
+use crate::field::GROUP;
 use crate::leader::Leader;
 use crate::merkle::claimed_root;
+use crate::plan::Policy;
 use crate::reject::{READING, Reject};
 use crate::sink::{Retract, Sink, Verdict};
 use crate::slab::Recovery;
@@ -29,11 +31,13 @@ impl Resolver {
         let from = self.sequence;
         self.store(id, shred);
         self.start(id);
-        let (missing, retract) = self.read_unchecked(id, arrival, sink);
+        // A trusted source's word is good for what follows from it, until the proofs say otherwise.
+        let is_vouched = arrival.policy == Policy::Trusted;
+        let (missing, retract) = self.read_unchecked(id, arrival, is_vouched, sink);
         let authentic = self.admit(id, shred);
         let recovered = authentic && (missing == 0 || self.admit_recovered(id, missing));
         let is_awaited = self.versions[id as usize].awaited.is_some();
-        if !(recovered && is_awaited) {
+        if !(recovered && (is_awaited || is_vouched)) {
             self.tell_verdict(from, recovered, sink);
         }
         if !recovered {
@@ -150,15 +154,22 @@ impl Resolver {
         &mut self,
         id: u32,
         arrival: Arrival,
+        verified: bool,
         sink: &mut impl Sink,
     ) -> (u32, Option<Retract>) {
-        let version = &self.versions[id as usize];
+        let version = &mut self.versions[id as usize];
+        if !version.is_recoverable() {
+            return (0, self.read(id, arrival, verified, sink));
+        }
         let (data, code, capacity) = (version.data, version.code, version.capacity());
-        let recovery = version
-            .is_recoverable()
-            .then(|| Recovery::new(data, code, capacity));
-        let Some(mut recovery) = recovery.flatten() else {
-            return (0, self.read(id, arrival, false, sink));
+        let slab = &mut self.slabs[version.slab as usize];
+        let recovery = (data.count_zeros() as usize > GROUP)
+            .then(|| Recovery::new(data, code, capacity))
+            .flatten();
+        let Some(mut recovery) = recovery else {
+            slab.recover(data, code, capacity);
+            version.data = u32::MAX;
+            return (!data, self.read(id, arrival, verified, sink));
         };
         let mut retract = None;
         loop {
@@ -167,7 +178,7 @@ impl Resolver {
                 0 => return (!data, retract),
                 brought => version.data |= brought,
             }
-            retract = self.read(id, arrival, false, sink).or(retract);
+            retract = self.read(id, arrival, verified, sink).or(retract);
         }
     }
 
