@@ -151,3 +151,33 @@ fn a_trusted_shred_ends_the_wait() {
     assert_eq!(bench.notes.lines, told);
     assert!(bench.notes.verdicts.is_empty());
 }
+
+/// Goal: a stranger who opens the set under a signature of his own revokes nothing that a trusted source stands for.
+#[test]
+fn a_forged_signature_over_the_true_root_revokes_nothing() {
+    let shreds = &block(0..20).sets[0].shreds;
+    let plan = Plan {
+        checks_max: 8,
+        ..plan(64)
+    };
+    let mut bench = Bench::new(&plan, leaders());
+    bench
+        .give(&block_at(SLOT - 1, 20..21).sets[0].shreds[9])
+        .unwrap();
+    let mut forged = shreds[0].clone();
+    forged[3] ^= 1;
+    bench.policy = Policy::EmitThenVerify;
+    bench.give(&forged).unwrap();
+    let early = bench.notes.lines.len();
+    assert!(early > 0);
+    let check = bench.resolver.next_check().unwrap();
+    bench.policy = Policy::Trusted;
+    bench.give_all(&shreds[1..32]);
+    let checked = Checker::new().check(&check);
+    assert!(!checked.authentic);
+    bench.resolver.checked(checked, &mut bench.notes);
+    assert_eq!(bench.notes.ids(), (0..20).collect::<Vec<_>>());
+    assert!(bench.notes.lines.values().all(|line| line.verified));
+    assert_eq!(bench.resolver.counters().transaction_revoked, 0);
+    assert_eq!(bench.resolver.counters().shred_accepted, 33);
+}

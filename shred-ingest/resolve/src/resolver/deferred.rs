@@ -343,18 +343,20 @@ impl Resolver {
         }
         self.store(id, shred);
         if arrival.policy == Policy::Trusted {
-            self.vouch(id, arrival, sink);
+            self.vouch(id, shred, arrival, sink);
         } else if let Some(awaited) = &mut self.versions[id as usize].awaited {
             awaited.last = arrival;
         }
         Ok(())
     }
 
-    /// A trusted source has sent a shred of version `id`, which awaits its check: there is nothing to wait for.
-    fn vouch(&mut self, id: u32, arrival: Arrival, sink: &mut impl Sink) {
+    /// A trusted source has sent `shred` of version `id`, which awaits its check: there is nothing to wait for. The
+    /// answer will be of a signature that no longer matters.
+    fn vouch(&mut self, id: u32, shred: &Shred<'_, '_>, arrival: Arrival, sink: &mut impl Sink) {
         let Some(awaited) = self.versions[id as usize].awaited.take() else {
             return;
         };
+        self.tell_verdicts(self.deferral.ticket(id, arrival.source), true, sink);
         if self.is_fully_versioned(id) {
             self.counters.set_discarded += 1;
             self.discard(id);
@@ -362,6 +364,7 @@ impl Resolver {
         }
         let version = &mut self.versions[id as usize];
         version.verified = true;
+        version.signature = *shred.signature();
         version.other_signature = None;
         let last = arrival;
         self.take_awaited(id, &Awaited { last, ..awaited }, sink);
