@@ -26,7 +26,7 @@ pub use self::silence::Silence;
 pub use self::stage::{EntriesStage, Pulse, RelayStage};
 #[cfg(test)]
 pub(crate) use self::view::counter_names;
-pub use self::view::{EntriesView, NodesView, RelayView};
+pub use self::view::{EntriesView, NodeSaid, NodesView, RelayView};
 
 use crate::commands::Failure;
 use crate::config::{EntriesPlan, Opening, Plan, QuicIdentity, RelayPlan, SourcePlan};

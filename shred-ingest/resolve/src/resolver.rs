@@ -175,16 +175,21 @@ impl Resolver {
             return self.sort_trusted(&shred, place, arrival, leaders, sink);
         }
         let early = arrival.policy == Policy::EmitThenVerify;
-        if let Some(id) = self.find(&shred, |version| version.expects(shred.signature())) {
+        let expects = |version: &Version| version.expects(shred.signature());
+        let expected = self
+            .find(&shred, |version| !version.vouched && expects(version))
+            .or_else(|| self.find(&shred, expects));
+        if let Some(id) = expected {
             let outcome = if self.versions[id as usize].awaited.is_some() {
                 self.take_meanwhile(id, &shred, arrival, sink)
             } else {
                 self.take_known(id, &shred, early, arrival, sink)
             };
+            let is_signed = self.versions[id as usize].is_signed();
             let is_settled = match outcome {
                 Ok(()) => true,
-                Err(Reject::BadMerkleProof) => self.versions[id as usize].verified,
-                Err(_) => self.versions[id as usize].verified || self.belongs(id, &shred),
+                Err(Reject::BadMerkleProof) => is_signed,
+                Err(_) => is_signed || self.belongs(id, &shred),
             };
             if is_settled {
                 return outcome;
@@ -318,11 +323,16 @@ impl Resolver {
         let id = match known {
             Some(id) => {
                 let version = &mut self.versions[id as usize];
+                version.vouched &= !verified || arrival.policy == Policy::Trusted;
                 version.verified |= verified;
                 version.note_other_signature(shred.signature());
                 id
             }
-            None => self.open(shred, root, verified)?,
+            None => {
+                let id = self.open(shred, root, verified)?;
+                self.versions[id as usize].vouched = arrival.policy == Policy::Trusted;
+                id
+            }
         };
         if !self.admit(id, shred) {
             return Err(Reject::BadMerkleProof);

@@ -93,6 +93,8 @@ struct Known {
 pub struct Sieve {
     plan: SievePlan,
     window: Window,
+    /// When something that nobody signed last moved the window.
+    moved_unsigned_at: Option<Nanos>,
     versions: Box<[Known]>,
     free: Vec<u32>,
     hashing: &'static HashKernel,
@@ -123,6 +125,7 @@ impl Sieve {
                 plan.resync_after,
                 (plan.limits.shreds_per_slot_max as usize).div_ceil(SET_SHREDS),
             ),
+            moved_unsigned_at: None,
             versions: vec![vacant; plan.versions_max].into_boxed_slice(),
             free: (0..plan.versions_max as u32).rev().collect(),
             hashing: HashKernel::best(),
@@ -195,7 +198,7 @@ impl Sieve {
         let root = claimed_root(shred, &leaf);
         self.check_versions(shred)?;
         let verified = self.verify(shred, &root, leader, arrival)?;
-        let id = self.open(shred, root, verified, place)?;
+        let id = self.open(shred, root, verified, place, arrival.at)?;
         let known = &mut self.versions[id as usize];
         // A shred is a leaf of the root that it claims.
         known.nodes.admit(shred, &leaf, &root);
@@ -259,7 +262,7 @@ impl Sieve {
         }
         if id == NONE {
             self.check_versions(shred)?;
-            id = self.open(shred, [0; 32], false, place)?;
+            id = self.open(shred, [0; 32], false, place, arrival.at)?;
         }
         let known = &mut self.versions[id as usize];
         if known.passed & bit != 0 {
@@ -339,9 +342,13 @@ impl Sieve {
         root: Root,
         verified: bool,
         place: Place,
+        at: Nanos,
     ) -> Result<u32, Reject> {
         let slot = shred.slot();
         if place == Place::OnProof {
+            if !verified {
+                self.check_move(at)?;
+            }
             self.counters.window_resynced += u64::from(self.window.highest().is_some());
             self.window.anchor(slot);
             self.close_leaving();
@@ -374,6 +381,18 @@ impl Sieve {
         }
         self.counters.set_opened += 1;
         Ok(id)
+    }
+
+    /// Whether what nobody signed may move the window once more. Where it has been is forgotten, and would pass again:
+    /// relays that feed each other would send a few shreds of far slots round and round.
+    fn check_move(&mut self, at: Nanos) -> Result<(), Reject> {
+        // A clock that was set back must not put this off for long.
+        let is_recent = |before: Nanos| before <= at && at.since(before) <= self.plan.resync_after;
+        if self.moved_unsigned_at.is_some_and(is_recent) {
+            return Err(Reject::SlotOutOfWindow);
+        }
+        self.moved_unsigned_at = Some(at);
+        Ok(())
     }
 
     /// What is beyond doubt moves the window: signed or, where that cannot be checked, brought by two shreds.

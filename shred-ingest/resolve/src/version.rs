@@ -34,6 +34,8 @@ pub(crate) struct Version {
     pub(crate) code: u32,
     /// The leader's signature over the root was checked, or a trusted source vouched for it.
     pub(crate) verified: bool,
+    /// A trusted source's word is all that stands behind `verified`.
+    pub(crate) vouched: bool,
     /// It is being checked elsewhere.
     pub(crate) awaited: Option<Awaited>,
     /// Another root of the same set is authenticated too.
@@ -126,6 +128,7 @@ impl Version {
             data: 0,
             code: 0,
             verified: false,
+            vouched: false,
             awaited: None,
             equivocated: false,
             linked: false,
@@ -211,6 +214,12 @@ impl Version {
     #[inline]
     pub(crate) const fn is_trusted(&self) -> bool {
         self.verified || (self.awaited.is_none() && self.count() >= 2)
+    }
+
+    /// The leader's signature over its root was checked here.
+    #[inline]
+    pub(crate) const fn is_signed(&self) -> bool {
+        self.verified && !self.vouched
     }
 
     /// The rest of the set can be recovered now.

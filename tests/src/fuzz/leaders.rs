@@ -12,8 +12,12 @@ use super::Dice;
 
 type Key = [u8; 32];
 
-/// A node that answers anything, in any order: what contradicts itself is refused and changes nothing, and of the rest
-/// each slot has the leader that was told for it, as long as its epoch is held and the slot is plausible.
+/// Slots by which a finalised slot may miss what the one before made plausible (`JUMP_MAX` of the follower).
+const JUMP_MAX: u64 = 432_000;
+
+/// A node that answers anything, in any order: what contradicts itself is refused and changes nothing, what it tells of
+/// an epoch counts once its leaders are held, and of the rest each slot has the leader that was told for it, as long as
+/// its epoch is held and the slot is plausible.
 pub(super) fn follow(dice: &mut Dice) {
     let cell = Arc::new(LeaderCell::default());
     let behind = dice.next() % 60;
@@ -205,7 +209,10 @@ type Epoch = (u64, BTreeMap<u64, Key>);
 #[derive(Default)]
 struct Followed {
     epochs: BTreeMap<u64, Epoch>,
+    /// Slot and epoch.
     finalized: Option<(u64, u64)>,
+    /// The same, of an epoch whose leaders are not held yet.
+    told: Option<(u64, u64)>,
     stakes: Option<(u64, u64)>,
 }
 
@@ -235,7 +242,23 @@ impl Followed {
         if !fits {
             return None;
         }
-        self.finalized = Some((info.absolute_slot, info.epoch));
+        let told = info.absolute_slot;
+        self.told = None;
+        // Within a case no time passes to speak of.
+        let follows = |(known, _): (u64, u64)| {
+            let highest = known
+                .saturating_add(PLAUSIBLE_AHEAD)
+                .saturating_add(JUMP_MAX);
+            told >= known.saturating_sub(JUMP_MAX) && told <= highest
+        };
+        if !self.finalized.is_none_or(follows) {
+            return None;
+        }
+        let told = Some((told, info.epoch));
+        match self.epochs.contains_key(&info.epoch) {
+            true => self.finalized = told,
+            false => self.told = told,
+        }
         // The next one from the middle on.
         let next =
             (info.slot_index >= running.slots / 2).then(|| wanted(info.epoch.checked_add(1)?));
@@ -262,13 +285,18 @@ impl Followed {
         if slots == 0 || leaders.len() as u64 != slots {
             return false;
         }
-        let running = self
-            .finalized
-            .map_or(epoch, |(_, running)| running.min(epoch));
+        let told = self.told.filter(|(_, told)| *told == epoch);
+        let running = match (told, self.finalized) {
+            (None, Some((_, running))) => running.min(epoch),
+            _ => epoch,
+        };
         self.epochs.insert(epoch, (first_slot, leaders));
         self.epochs.retain(|held, _| *held >= running);
         while self.epochs.len() > EPOCHS_MAX {
             self.epochs.pop_last();
+        }
+        if told.is_some() {
+            (self.finalized, self.told) = (told, None);
         }
         true
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shred_quic::{Destination, PeerId, SenderCounters};
@@ -68,6 +68,28 @@ pub struct EntriesView {
     pub server: Arc<ServerCounters>,
 }
 
+/// How long a node may take to connect before the log says why it may not be.
+const NODE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the log has said of a node.
+#[derive(Debug)]
+pub struct NodeSaid {
+    connected: bool,
+    /// Why it is not, or that it was.
+    why: bool,
+    since: Instant,
+}
+
+impl Default for NodeSaid {
+    fn default() -> Self {
+        Self {
+            connected: false,
+            why: false,
+            since: Instant::now(),
+        }
+    }
+}
+
 impl RelayView {
     pub(super) fn new(
         sources: Arc<[SourceFacts]>,
@@ -124,19 +146,26 @@ impl RelayView {
     }
 
     /// Nodes that have been connected or have gone since the last time, a line for each; `said` remembers.
-    pub fn node_changes(&self, said: &mut Vec<bool>) -> Vec<String> {
+    pub fn node_changes(&self, said: &mut Vec<NodeSaid>) -> Vec<String> {
         let read = self.nodes.iter().flat_map(NodesView::read);
         let mut lines = Vec::new();
         for (index, (node, tally)) in read.enumerate() {
-            said.resize(said.len().max(index + 1), false);
+            said.resize_with(said.len().max(index + 1), NodeSaid::default);
+            let said = &mut said[index];
             let is_connected = tally.is_connected();
-            if std::mem::replace(&mut said[index], is_connected) != is_connected {
+            if std::mem::replace(&mut said.connected, is_connected) != is_connected {
                 let what = if is_connected {
                     "connected"
                 } else {
                     "not connected any more; it is tried again"
                 };
+                said.why = is_connected;
                 lines.push(format!("node {} is {what}", node.address));
+            }
+            let is_known = tally.identity_refused > 0 || said.since.elapsed() >= NODE_PATIENCE;
+            if !is_connected && !said.why && is_known {
+                said.why = true;
+                lines.push(not_connected(node, &tally));
             }
         }
         lines
@@ -269,14 +298,7 @@ impl RelayView {
         alarms.extend(
             nodes
                 .filter(|(_, tally)| !tally.is_connected())
-                .map(|(node, tally)| {
-                    let why = if tally.identity_refused > 0 {
-                        format!("somebody else than {} answers there", node.peer)
-                    } else {
-                        "it does not answer, or its peers do not name this relay".to_owned()
-                    };
-                    format!("node {} is not connected: {why}", node.address)
-                }),
+                .map(|(node, tally)| not_connected(node, &tally)),
         );
         alarms
     }
@@ -414,6 +436,16 @@ fn measure_destinations(snapshot: &mut Snapshot, tally: &RelayTally) {
             events = events.with(&[("destination", &address), ("kind", kind)], value);
         }
     }
+}
+
+/// What is said of a node that is not connected.
+fn not_connected(node: Destination, tally: &shred_quic::DestinationTally) -> String {
+    let why = if tally.identity_refused > 0 {
+        format!("somebody else than {} answers there", node.peer)
+    } else {
+        "it does not answer, or its peers do not name this relay".to_owned()
+    };
+    format!("node {} is not connected: {why}", node.address)
 }
 
 impl NodesView {

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
+use super::incoming::Admission;
 use super::{EntryServerConfig, Lagging, ServerCounters, ServerRefusal};
 use crate::feed::{EntryFeed, Item};
 use crate::proto::shredstream_proxy_server::ShredstreamProxy;
@@ -100,6 +101,9 @@ impl ShredstreamProxy for Service {
     ) -> Result<Response<Subscription>, Status> {
         self.admit(request.metadata())?;
         let lagging = self.lagging(request.metadata())?;
+        if let Some(admission) = request.extensions().get::<Admission>() {
+            admission.grant();
+        }
         self.counters.client_started.add(1);
         Ok(Response::new(Subscription {
             items: BroadcastStream::new(self.feed.subscribe()),

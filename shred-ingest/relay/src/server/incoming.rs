@@ -1,10 +1,10 @@
-//! Connections: from whom, how many, and how long one may stay silent before it says anything.
+//! Connections: from whom, how many, and how long one may stay without a call that is admitted.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tonic::transport::server::Connected;
 
 use super::{EntryServerConfig, ServerCounters, ServerRefusal};
 
-/// How long a new connection may take to say its first word.
+/// How long a new connection may take until a call of it is admitted: without a token nobody keeps a place.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Pause when the process has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +64,7 @@ impl Incoming {
         Some(Guarded {
             stream,
             silence: Some(Box::pin(sleep(SILENCE_MAX))),
+            admission: Admission::default(),
             open: Arc::clone(&self.open),
         })
     }
@@ -94,7 +95,18 @@ impl Stream for Incoming {
 pub(super) struct Guarded {
     stream: TcpStream,
     silence: Option<Pin<Box<Sleep>>>,
+    admission: Admission,
     open: Arc<AtomicUsize>,
+}
+
+/// Whether a call of a connection was admitted; each of its requests carries it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Admission(Arc<AtomicBool>);
+
+impl Admission {
+    pub(super) fn grant(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Guarded {
@@ -104,9 +116,11 @@ impl Drop for Guarded {
 }
 
 impl Connected for Guarded {
-    type ConnectInfo = ();
+    type ConnectInfo = Admission;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Admission {
+        self.admission.clone()
+    }
 }
 
 impl AsyncRead for Guarded {
@@ -115,15 +129,14 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if read.is_ready() {
+        if self.admission.0.load(Ordering::Relaxed) {
             self.silence = None;
         } else if let Some(silence) = &mut self.silence
             && silence.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 

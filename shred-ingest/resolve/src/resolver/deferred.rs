@@ -357,13 +357,9 @@ impl Resolver {
             return;
         };
         self.tell_verdicts(self.deferral.ticket(id, arrival.source), true, sink);
-        if self.is_fully_versioned(id) {
-            self.counters.set_discarded += 1;
-            self.discard(id);
-            return;
-        }
         let version = &mut self.versions[id as usize];
         version.verified = true;
+        version.vouched = true;
         version.signature = *shred.signature();
         version.other_signature = None;
         let last = arrival;

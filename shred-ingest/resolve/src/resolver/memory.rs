@@ -4,6 +4,7 @@ use super::Resolver;
 use crate::burst::Shred;
 use crate::leader::Leader;
 use crate::merkle::Root;
+use crate::plan::Policy;
 use crate::reject::Reject;
 use crate::scan::Phase;
 use crate::version::{NONE, Version};
@@ -33,9 +34,12 @@ impl Resolver {
         } else {
             VERSIONS_SIGNED_MAX
         };
+        // What is only vouched for must not keep out what is signed, or the other way round.
+        let vouched = shred.arrival().policy == Policy::Trusted;
+        let counts = |version: &Version| version.awaited.is_none() && version.vouched == vouched;
         let versions = self
             .versions_of(shred.slot(), set)
-            .filter(|id| self.versions[*id as usize].awaited.is_none());
+            .filter(|id| counts(&self.versions[*id as usize]));
         if versions.count() < versions_max {
             Ok(())
         } else {
@@ -47,7 +51,8 @@ impl Resolver {
     pub(super) fn is_fully_versioned(&self, id: u32) -> bool {
         let version = &self.versions[id as usize];
         self.versions_of(version.identity.slot, version.set_number())
-            .filter(|id| self.versions[*id as usize].verified)
+            .map(|id| &self.versions[id as usize])
+            .filter(|version| version.is_signed())
             .count()
             >= VERSIONS_SIGNED_MAX
     }
