@@ -258,3 +258,26 @@ fn memory_is_bounded_and_a_slot_has_a_share() {
         Err(Reject::SlotOutOfWindow)
     );
 }
+
+/// Goal: relays without leaders that send each other what they pass do not send a few far shreds round for ever.
+/// Method: one shred of each of four far slots comes back every 10 us, as from a neighbour, for two seconds; then a feed
+/// at yet another slot is let in, and settles the window.
+#[test]
+fn what_nobody_signed_moves_the_window_once_in_a_while() {
+    for authenticate in [true, false] {
+        let mut gate = Gate::new(NoLeaders, |plan| plan.authenticate = authenticate);
+        let far: Vec<Vec<u8>> = (1..=4)
+            .map(|at| block(1_000 * at, 1).sets[0].shreds[0].clone())
+            .collect();
+        let mut passed = 0;
+        for turn in 0..200_000 {
+            passed += usize::from(gate.give(&far[turn % far.len()]).is_ok());
+            gate.at += 9_000;
+        }
+        assert!(passed <= 2, "{passed} passed");
+        gate.at += 2_000_000_000;
+        let feed = block(9_000, 1);
+        let through = feed.shreds().filter(|shred| gate.give(shred).is_ok());
+        assert_eq!(through.count(), 64);
+    }
+}
