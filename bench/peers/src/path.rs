@@ -225,11 +225,7 @@ struct Ours<'a> {
 impl Ours<'_> {
     /// In bursts, as the core takes them.
     #[inline]
-    fn feed<'d>(
-        &mut self,
-        datagrams: impl Iterator<Item = &'d [u8]>,
-        seen: impl FnMut(&[u8; 64]),
-    ) {
+    fn feed<'d>(&mut self, datagrams: impl Iterator<Item = &'d [u8]>, seen: impl FnMut(&[u8; 64])) {
         let mut teller = Teller(seen);
         for_bursts(datagrams, self.arrived, self.policy, |burst| {
             self.arrived += burst.len() as u64;
