@@ -11,6 +11,8 @@
 pub mod figures;
 pub mod floors;
 pub mod host;
+/// Of the tests of the transports: the same two hosts.
+#[path = "../../tests/ingest/src/lab.rs"]
 pub mod lab;
 pub mod launch;
 pub mod ours;

@@ -1,4 +1,4 @@
-//! Telling before checking: for sources whose operator asked for it.
+//! Telling before checking: for sources whose operator asked for it, and for what a trusted source's recovery brings.
 
 use super::{Arrival, Resolver};
 use crate::burst::Shred;
