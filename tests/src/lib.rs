@@ -4,4 +4,5 @@ pub mod decoded;
 pub mod fuzz;
 pub mod heap;
 pub mod hot_path;
+pub mod process;
 pub mod trap;

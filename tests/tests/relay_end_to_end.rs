@@ -21,15 +21,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use overmind::cli::{DemoArgs, HttpArg};
 use overmind::commands::demo::play;
 use overmind::topology::THREADS;
 use overmind_tests::decoded;
+use overmind_tests::process::{Running, until};
 use public::shredstream_proxy_client::ShredstreamProxyClient;
 use public::{Entry, SubscribeEntriesRequest};
 use serde_json::Value;
@@ -123,56 +123,26 @@ impl Drop for Installed {
     }
 }
 
-/// A running relay; killed when dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(installed: &Installed) -> Self {
-        let log = std::fs::File::create(installed.folder.join("log")).unwrap();
-        let mut command = installed.command(&["relay"]);
-        let running = Self(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .unwrap(),
-        );
-        until("the relay answers", || installed.status()["ok"] == true);
-        running
-    }
-
-    /// Names of its threads, as the kernel keeps them.
-    fn threads(&self) -> Vec<String> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
-        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
-        names.map(|name| name.unwrap().trim().to_owned()).collect()
-    }
-
-    /// Asks it to end, as systemd does; its exit code.
-    fn terminate(mut self) -> Option<i32> {
-        // SAFETY: the number is that of a child that has not been waited for.
-        let sent = unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
-        assert_eq!(sent, 0);
-        until("the relay ends", || self.0.try_wait().unwrap().is_some());
-        self.0.wait().unwrap().code()
-    }
+fn start(installed: &Installed) -> Running {
+    let log = std::fs::File::create(installed.folder.join("log")).unwrap();
+    let mut command = installed.command(&["relay"]);
+    let running = Running(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap(),
+    );
+    until("the relay answers", || installed.status()["ok"] == true);
+    running
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_true() {
-        assert!(started.elapsed() < Duration::from_secs(90), "never: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+/// Names of a process's threads, as the kernel keeps them.
+fn threads(running: &Running) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", running.0.id())).unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+    names.map(|name| name.unwrap().trim().to_owned()).collect()
 }
 
 /// An address that nobody has at the moment.
@@ -407,7 +377,7 @@ fn two_relays_pass_on_each_shred_once_and_serve_its_entries() {
     assert!(wanted.len() > 1_000, "{} shreds", wanted.len());
     let version = u16::from_le_bytes([datagrams[0][77], datagrams[0][78]]);
     let pair = pair(version, &leaders);
-    let (b, a) = (Running::start(&pair.b), Running::start(&pair.a));
+    let (b, a) = (start(&pair.b), start(&pair.a));
     until("A is connected to B", || {
         pair.a.status()["relay"]["nodes"]["nodes"][0]["connected"] == true
     });
@@ -490,7 +460,7 @@ fn threads_are_those_of_the_table(relays: &[&Running]) {
     };
     let mut seen = BTreeSet::new();
     for relay in relays {
-        for name in relay.threads() {
+        for name in threads(relay) {
             assert!(known(&name), "{name} is not in the topology");
             seen.insert(name);
         }

@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use overmind_tests::process::{Running, until};
 use serde_json::Value;
 
 const OVERMIND: &str = env!("CARGO_BIN_EXE_overmind-under-test");
@@ -104,53 +105,23 @@ impl Drop for Installed {
     }
 }
 
-/// A running service; killed when dropped.
-struct Service(Child);
-
-impl Service {
-    fn start(installed: &Installed) -> Self {
-        let mut command = installed.command(&["run", "--embedded-market"]);
-        Self(
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        )
-    }
-
-    /// Asks it to end, as systemd does; its exit code.
-    fn terminate(mut self) -> Option<i32> {
-        // SAFETY: the number is that of a child that has not been waited for.
-        let sent = unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
-        assert_eq!(sent, 0);
-        until("the service ends", || self.0.try_wait().unwrap().is_some());
-        self.0.wait().unwrap().code()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_true() {
-        assert!(started.elapsed() < Duration::from_secs(40), "never: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn start(installed: &Installed) -> Running {
+    let mut command = installed.command(&["run", "--embedded-market"]);
+    Running(
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 #[test]
 fn it_serves_is_killed_resumes_and_ends() {
     let installed = Installed::new("life", "");
     assert_eq!(installed.status().0, 4, "nobody is there yet");
-    let service = Service::start(&installed);
+    let service = start(&installed);
     until("it is healthy", || installed.status().0 == 0);
     let (_, status) = installed.status();
     assert_eq!(status["health"]["mode"], "paper", "{status}");
