@@ -587,12 +587,13 @@ mod tests {
     #[test]
     fn waiting_ends_when_a_datagram_comes_or_the_time_is_up() {
         let (mut source, _core, facts) = open(LOOPBACK, 0, 4);
-        let started = std::time::Instant::now();
         source.wait(Duration::from_millis(15));
-        assert!(started.elapsed() >= Duration::from_millis(15));
+        assert_eq!(source.poll(), 0);
         sender(facts.local).send(b"x").unwrap();
-        source.wait(Duration::from_secs(3600));
-        assert_eq!(source.poll(), 1);
+        crate::until("it came", || {
+            source.wait(Duration::from_secs(3600));
+            source.poll() == 1
+        });
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub(super) fn put_socket(map: &OwnedFd, queue: u32, socket: RawFd) -> io::Result
     unsafe { call(MAP_UPDATE, &attributes) }.map(drop)
 }
 
+/// How often the kernel is asked to check a program again when a signal came meanwhile, as libbpf does.
+const LOAD_ATTEMPTS: usize = 5;
+
 /// Has the kernel check and translate the program. `log`, when it has room, is what its check says.
 pub(super) fn load(program: &[Instruction], log: &mut [u8]) -> io::Result<OwnedFd> {
     #[repr(C)]
@@ -91,8 +94,17 @@ pub(super) fn load(program: &[Instruction], log: &mut [u8]) -> io::Result<OwnedF
         flags: 0,
         name: *b"datagrams\0\0\0\0\0\0\0",
     };
-    // SAFETY: instructions and license are live and read; the log is live and as long as said.
-    unsafe { call_for_fd(PROGRAM_LOAD, &attributes) }
+    let ask = || {
+        // SAFETY: instructions and license are live and read; the log is live and as long as said.
+        unsafe { call_for_fd(PROGRAM_LOAD, &attributes) }
+    };
+    let is_final = |answer: &io::Result<OwnedFd>| {
+        !matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    };
+    (1..LOAD_ATTEMPTS)
+        .map(|_| ask())
+        .find(is_final)
+        .unwrap_or_else(ask)
 }
 
 /// Attaches the program to an interface for as long as the result is open.

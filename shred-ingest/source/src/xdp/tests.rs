@@ -483,12 +483,13 @@ fn a_flood_leaks_no_frame() {
 fn waiting_ends_when_a_datagram_comes_or_the_time_is_up() {
     in_lab(|lab| {
         let (mut source, _core, _) = open(&lab.config(Wish::Prefer), 4);
-        let started = std::time::Instant::now();
         source.wait(Duration::from_millis(15));
-        assert!(started.elapsed() >= Duration::from_millis(15));
+        assert_eq!(source.poll(), 0);
         lab.far_socket(PORT).send(b"x").unwrap();
-        source.wait(Duration::from_secs(3600));
-        assert_eq!(source.poll(), 1);
+        until("it came", || {
+            source.wait(Duration::from_secs(3600));
+            source.poll() == 1
+        });
     });
 }
 
@@ -609,7 +610,7 @@ fn a_group_is_joined_while_the_source_lives() {
         });
         assert_eq!(receive(&mut source, &mut core, 1)[0].1, b"to all");
         drop(source);
-        assert!(!memberships().contains("070707EF"));
+        until("the group is left", || !memberships().contains("070707EF"));
     });
 }
 
