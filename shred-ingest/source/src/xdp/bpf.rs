@@ -98,9 +98,7 @@ pub(super) fn load(program: &[Instruction], log: &mut [u8]) -> io::Result<OwnedF
         // SAFETY: instructions and license are live and read; the log is live and as long as said.
         unsafe { call_for_fd(PROGRAM_LOAD, &attributes) }
     };
-    let is_final = |answer: &io::Result<OwnedFd>| {
-        !matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    };
+    let is_final = |answer: &io::Result<OwnedFd>| !matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     (1..LOAD_ATTEMPTS)
         .map(|_| ask())
         .find(is_final)
