@@ -13,6 +13,8 @@ pub struct ResolvedTxn<'a> {
     pub view: TxnView<'a>,
     /// The block's slot.
     pub slot: Slot,
+    /// The slot the block builds on, as the leader said in the shreds at hand; a later [`Retract`] may move it.
+    pub parent_slot: Slot,
     /// The set that holds its first byte.
     pub fec_set_index: FecSetIndex,
     /// Root of the set that holds its last byte; under equivocation it tells the versions apart. `None` when

@@ -56,6 +56,7 @@ pub(super) fn votes(dice: &mut Dice, corpus: &Corpus) -> VoteCounters {
         };
         let txn = ResolvedTxn {
             view,
+            parent_slot: Slot(base - 1),
             slot: Slot(match dice.below(20) {
                 0 => dice.next() >> dice.below(64),
                 1 => base - 1,

@@ -134,8 +134,12 @@ impl Resolver {
             .get(version.identity.slot)
             .map_or(0, |state| state.void_before);
         let merkle_root = (version.root != [0; 32]).then_some(version.root);
+        let slab = &mut slabs[version.slab as usize];
+        let place = (data.trailing_zeros() as usize).min(SET_SHREDS - 1);
+        let parent_offset = u64::from(slab.head(place).parent_offset());
         let mut teller = Teller {
             slot: version.identity.slot,
+            parent_slot: Slot(version.identity.slot.0.saturating_sub(parent_offset)),
             set: version.identity.fec_set_index,
             merkle_root,
             verified,
@@ -147,7 +151,6 @@ impl Resolver {
             counters,
             sink,
         };
-        let slab = &mut slabs[version.slab as usize];
         version.scan.run(
             slab,
             data,
@@ -209,6 +212,7 @@ impl Resolver {
 /// Stands between a scan and the sink: adds what the scan does not know.
 struct Teller<'a, S> {
     slot: Slot,
+    parent_slot: Slot,
     set: FecSetIndex,
     merkle_root: Option<Root>,
     verified: bool,
@@ -236,6 +240,7 @@ impl<S: Sink> ScanSink for Teller<'_, S> {
         self.sink.transaction(&ResolvedTxn {
             view,
             slot: self.slot,
+            parent_slot: self.parent_slot,
             fec_set_index: origin,
             merkle_root: self.merkle_root,
             verified: self.verified,

@@ -225,6 +225,7 @@ impl Count {
         let txn = ResolvedTxn {
             view: TxnView::parse(bytes).unwrap(),
             slot: Slot(slot),
+            parent_slot: Slot(slot.saturating_sub(1)),
             fec_set_index: FecSetIndex(0),
             merkle_root: None,
             verified,
