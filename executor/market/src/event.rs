@@ -2,6 +2,7 @@
 
 use shred_wire::{Nanos, Slot};
 
+use crate::program::Program;
 use crate::units::{Key, Lamports, Mint, TokenAmount};
 
 /// One decoded market change.
@@ -17,6 +18,213 @@ pub enum MarketEvent {
     Trade(Trade),
     /// A trade whose coin sits behind an address lookup table: some curve moved, which one is unknown.
     Unresolved(Unresolved),
+    /// Something asked of a pool (every venue but Pump's own curves).
+    Pool(PoolEvent),
+}
+
+/// Where and when an event happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct At {
+    /// Slot of the block.
+    pub slot: Slot,
+    /// Stamp of the datagram that completed the transaction.
+    pub at: Nanos,
+    /// First signature of the transaction.
+    pub signature: [u8; 64],
+}
+
+/// Something asked of a pool by an outer instruction. What it got is arithmetic on the pool at its place of inclusion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolEvent {
+    /// The pool's program.
+    pub program: Program,
+    /// The program that was called, when another one called the pool's: then everything here is inferred from that
+    /// one's arguments and accounts.
+    pub inferred_from: Option<Program>,
+    /// What was asked.
+    pub call: PoolCall,
+    /// Slot of the block.
+    pub slot: Slot,
+    /// Stamp of the datagram that completed the transaction.
+    pub at: Nanos,
+    /// First signature of the transaction.
+    pub signature: [u8; 64],
+}
+
+/// What an instruction asks of a pool. Accounts behind an unknown lookup table are `None`.
+///
+/// A pool has two sides, `a` and `b`, in the order of its own account: base and quote (PumpSwap, LaunchLab, DBC),
+/// coin and pc (AMM v4), token 0 and 1 (CPMM, CLMM), a and b (Whirlpool, DAMM v2), x and y (DLMM).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolCall {
+    /// The pool.
+    pub pool: Option<Key>,
+    /// Who signs for it.
+    pub actor: Option<Key>,
+    /// What is asked.
+    pub action: PoolAction,
+}
+
+impl PoolCall {
+    pub(crate) const fn event(self, program: Program, at: &At) -> PoolEvent {
+        PoolEvent {
+            program,
+            inferred_from: None,
+            call: self,
+            slot: at.slot,
+            at: at.at,
+            signature: at.signature,
+        }
+    }
+}
+
+/// What can be asked of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PoolAction {
+    /// A pool or a curve is opened.
+    Create(Create),
+    /// One token for the other.
+    Swap(Swap),
+    /// One token for the other, with a fee for whoever referred the trader on top of the venue's (LaunchLab).
+    ReferredSwap(ReferredSwap),
+    /// Tokens are put in for a share.
+    Deposit(Liquidity),
+    /// A share is given back for tokens.
+    Withdraw(Liquidity),
+    /// A curve that sold out becomes a pool elsewhere; the event's pool is the curve.
+    Migrate(Migrate),
+}
+
+/// The opening of a pool or a curve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Create {
+    /// Mint of side a.
+    pub mint_a: Option<Key>,
+    /// Mint of side b.
+    pub mint_b: Option<Key>,
+    /// The pool's token account of side a.
+    pub vault_a: Option<Key>,
+    /// The pool's token account of side b.
+    pub vault_b: Option<Key>,
+    /// The venue's configuration that the pool follows.
+    pub config: Option<Key>,
+    /// What is put in of side a, raw units; 0 where the instruction does not say.
+    pub amount_a: u64,
+    /// What is put in of side b, raw units; 0 where the instruction does not say.
+    pub amount_b: u64,
+    /// First price of a concentrated pool, as its program counts it (square root in 64.64, or a bin).
+    pub price: Option<Price>,
+    /// Unix seconds from which it trades, where the instruction says so.
+    pub opens_at: Option<u64>,
+    /// The coin is made by the same instruction (launch pads).
+    pub makes_mint: bool,
+}
+
+/// A price as a concentrated venue counts it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Price {
+    /// Square root of b per a, 64.64 fixed point.
+    SqrtX64(u128),
+    /// The active bin.
+    Bin(i32),
+}
+
+/// One token for the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Swap {
+    /// What is asked for, with its limit.
+    pub amounts: SwapAmounts,
+    /// Which way, when the instruction or its accounts tell.
+    pub way: Option<Way>,
+    /// Mint of what goes in, when the accounts tell.
+    pub mint_in: Option<Key>,
+    /// Mint of what comes out, when the accounts tell.
+    pub mint_out: Option<Key>,
+    /// The actor's token account that gives: tells the way where nothing else does.
+    pub account_in: Option<Key>,
+    /// The actor's token account that gets.
+    pub account_out: Option<Key>,
+    /// Price at which the swap ends early, as the program counts it; `None` where there is no such limit.
+    pub price_limit: Option<Price>,
+}
+
+/// A swap that pays someone of the caller's choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReferredSwap {
+    /// The swap.
+    pub swap: Swap,
+    /// The additional fee, in millionths of the amount that the venue's own fees are taken of.
+    pub fee_rate: u64,
+}
+
+/// Which way a swap goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Way {
+    /// Side a goes in, side b comes out (a sale, where a is the coin).
+    AToB,
+    /// Side b goes in, side a comes out.
+    BToA,
+}
+
+/// What a swap asks for, raw units as they stand on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SwapAmounts {
+    /// Exactly this goes in, for at least so much.
+    ExactIn {
+        /// What goes in, fees included.
+        amount_in: u64,
+        /// Least that comes out.
+        out_min: u64,
+    },
+    /// Exactly this comes out, for at most so much.
+    ExactOut {
+        /// What comes out.
+        amount_out: u64,
+        /// Most that goes in, fees included.
+        in_max: u64,
+    },
+    /// Up to this goes in: a swap may end early with less (partial fill).
+    UpToIn {
+        /// Most that goes in, fees included.
+        amount_in: u64,
+        /// Least that comes out.
+        out_min: u64,
+    },
+    /// The first of a route's legs: what must come out of it is not on the wire.
+    FirstLeg {
+        /// What the route begins with; a router may keep a fee of it first.
+        amount_in: u64,
+    },
+    /// The last of a route's legs: what goes in is what the leg before it gave.
+    LastLeg {
+        /// Least that the trader gets of it; a router may keep a fee of it first.
+        out_min: u64,
+    },
+    /// A leg of a route: only the route's ends are on the wire.
+    Unknown,
+}
+
+/// Tokens put in or taken out for a share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Liquidity {
+    /// The share, as the program counts it; 0 where the instruction does not say.
+    pub share: u128,
+    /// Limit of side a: the most to put in, or the least to get; 0 where the instruction does not say.
+    pub limit_a: u64,
+    /// Limit of side b.
+    pub limit_b: u64,
+}
+
+/// A curve becoming a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Migrate {
+    /// The coin.
+    pub mint: Option<Key>,
+    /// The pool it becomes.
+    pub pool: Option<Key>,
+    /// The program of that pool.
+    pub to: Option<Program>,
 }
 
 /// Which way a trade goes, seen from the trader.
@@ -188,6 +396,7 @@ impl MarketEvent {
             Self::Launch(launch) => launch.slot,
             Self::Trade(trade) => trade.slot,
             Self::Unresolved(unresolved) => unresolved.slot,
+            Self::Pool(pool) => pool.slot,
         }
     }
 
@@ -199,17 +408,18 @@ impl MarketEvent {
             Self::Launch(launch) => launch.at,
             Self::Trade(trade) => trade.at,
             Self::Unresolved(unresolved) => unresolved.at,
+            Self::Pool(pool) => pool.at,
         }
     }
 
-    /// The coin, when known.
+    /// The coin of a curve's event, when known. A pool's is for who knows the pool.
     #[inline]
     #[must_use]
     pub const fn mint(&self) -> Option<Mint> {
         match self {
             Self::Launch(launch) => Some(launch.mint),
             Self::Trade(trade) => Some(trade.mint),
-            Self::Unresolved(_) => None,
+            Self::Unresolved(_) | Self::Pool(_) => None,
         }
     }
 }

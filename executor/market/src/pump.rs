@@ -3,11 +3,22 @@
 //! Source of every number unless a line says otherwise: pump-rust-client 0.5.0, `idls/pump.json` (accounts
 //! and discriminators) and `src/constants.rs` (addresses).
 
+pub mod account;
+pub mod curve;
+pub(crate) mod decode;
+pub mod fees;
+
 use crate::base58::key;
 use crate::units::Key;
 
 /// The Pump bonding-curve program.
 pub const PROGRAM: Key = key("6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P");
+/// PDA `["global"]`: what holds for every curve.
+pub const GLOBAL: Key = key("4wTV1YmiEkRvAtNtsSGPtUrqRYQMe5SKy2uB4Jjaxnjf");
+/// The fee program, which owns the fee schedules of curves and pools.
+pub const FEE_PROGRAM: Key = key("pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ");
+/// The curves' fee schedule: PDA `["fee_config", pump program]` of the fee program.
+pub const FEE_CONFIG: Key = key("8Wf5TiAheLUqBrKXeYg2JtAFFMWtKdG2BSFgqUcPVwTt");
 /// Mint of wrapped SOL, the quote of a SOL-priced curve.
 pub const WRAPPED_SOL: Key = key("So11111111111111111111111111111111111111112");
 /// SPL Token, owner of mints made by `create`.
@@ -55,6 +66,10 @@ pub mod discriminator {
     pub const BUY_EXACT_QUOTE_IN_V3: u64 = of([0xe1, 0xf7, 0x50, 0x1e, 0xd5, 0xb3, 0x84, 0x88]);
     /// `sell_v3(amount, min_sol_output)`.
     pub const SELL_V3: u64 = of([0x1c, 0x92, 0xde, 0x77, 0x26, 0xc4, 0x69, 0xd5]);
+    /// `migrate()`: a completed curve priced in SOL becomes a PumpSwap pool.
+    pub const MIGRATE: u64 = of([0x9b, 0xea, 0xe7, 0x92, 0xec, 0x9e, 0xa2, 0x1e]);
+    /// `migrate_v2()`: the same for any quote.
+    pub const MIGRATE_V2: u64 = of([0xbb, 0xcb, 0x12, 0x1f, 0xce, 0xed, 0xfe, 0x29]);
 }
 
 /// Account positions of `create` (14 accounts) and `create_v2` (16, then optional quote accounts).
@@ -70,6 +85,34 @@ pub(crate) mod create {
     /// Source: pump-public-docs `docs/instructions/COIN_CREATION.md` at 2293f9a.
     pub(crate) const V2_QUOTE_MINT: usize = 16;
 }
+
+/// Where a migration keeps what it turns into a pool.
+#[derive(Clone, Copy)]
+pub(crate) struct MigrateLayout {
+    pub(crate) len_min: usize,
+    pub(crate) mint: usize,
+    pub(crate) bonding_curve: usize,
+    pub(crate) user: usize,
+    pub(crate) pool: usize,
+}
+
+/// `migrate`: 25 accounts; before the rent account was added, 24.
+pub(crate) const MIGRATE: MigrateLayout = MigrateLayout {
+    len_min: 24,
+    mint: 2,
+    bonding_curve: 3,
+    user: 5,
+    pool: 9,
+};
+
+/// `migrate_v2`: 27 accounts.
+pub(crate) const MIGRATE_V2: MigrateLayout = MigrateLayout {
+    len_min: 27,
+    mint: 2,
+    bonding_curve: 4,
+    user: 7,
+    pool: 10,
+};
 
 /// Where a trade instruction keeps each account; [`ABSENT`] when it has no such account.
 #[derive(Clone, Copy)]

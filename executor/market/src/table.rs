@@ -3,9 +3,12 @@
 use shred_wire::Slot;
 
 use crate::accounts::PumpAccounts;
-use crate::curve::{Applied, Curve, Reserves, Untradable};
 use crate::event::{Launch, Trade};
-use crate::fees::{FeeRates, FeeSchedule};
+use crate::forked::{Corrected, Dropped, Lineage, Past, Reckoned};
+use crate::lru::{Inserted, LruTable, mix};
+use crate::pump::account::BondingCurve;
+use crate::pump::curve::{Applied, Curve, Quote, Reserves, Untradable};
+use crate::pump::fees::{FeeRates, FeeSchedule};
 use crate::units::Mint;
 
 /// What the table counted.
@@ -27,6 +30,16 @@ pub struct CurveCounters {
     pub trade_unknown_curve: u64,
     /// Curves marked doubtful.
     pub curve_doubted: u64,
+    /// Curves that went on from another fork's state than the one they stood at.
+    pub curve_switched: u64,
+    /// Curves taken back to before a block that is void.
+    pub curve_restored: u64,
+    /// Account data older than what was taken before.
+    pub truth_stale: u64,
+    /// Account data that says what was reckoned.
+    pub truth_agreed: u64,
+    /// Account data that says something else: it wins.
+    pub truth_diverged: u64,
 }
 
 /// Outcome of offering a trade to the table.
@@ -38,36 +51,92 @@ pub enum TableApply {
     Known(Applied),
 }
 
-/// A fixed number of curves, found by mint.
-///
-/// Open addressing over at most half-full slots of indexes into a slab, with a list from most to least
-/// recently touched. A held curve (one with a position or an intent in flight) is off that list, so it is
-/// never evicted. Every operation is O(1) expected and allocates nothing.
+/// What account data says of a curve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CurveTruth {
+    /// The coin and its accounts, as far as they are known.
+    pub accounts: PumpAccounts,
+    /// The curve's account.
+    pub curve: BondingCurve,
+    /// Supply as the coin's mint counts it, where it was read.
+    pub supply: Option<u64>,
+    /// Slot of the block that wrote it last.
+    pub slot: Slot,
+    /// Counts the node's writes: of two of one slot the higher is the later.
+    pub write_version: u64,
+}
+
+/// A fixed number of curves, found by mint; the least recently touched gives way. A held curve (one with a position
+/// or an intent in flight) is never evicted. Every operation but the two that walk is O(1) expected and allocates
+/// nothing.
 #[derive(Debug)]
 pub struct CurveTable {
-    slots: Box<[u32]>,
-    items: Box<[Item]>,
-    item_count: u32,
-    newest: u32,
-    oldest: u32,
-    seed: u64,
+    items: LruTable<Item>,
     schedule: FeeSchedule,
     counters: CurveCounters,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
+    /// As the block of `curve.touched_slot` left it.
     curve: Curve,
-    newer: u32,
-    older: u32,
-    held: bool,
+    past: Past<Moved, PAST_BLOCKS>,
+    reckoned: Reckoned,
+    /// Slot and write version of the last account data taken.
+    truth: (Slot, u64),
 }
 
-/// No item.
-const NONE: u32 = u32::MAX;
+/// Blocks before the last that a curve is remembered at.
+const PAST_BLOCKS: usize = 4;
+
+/// What trades move of a curve.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    reserves: Reserves,
+    rates: FeeRates,
+    tradable: Result<(), Untradable>,
+    dev_buy: Option<(Quote, u64)>,
+    trade_count: u64,
+}
+
+impl Moved {
+    const NONE: Self = Self {
+        reserves: Reserves {
+            virtual_token: 0,
+            virtual_quote: 0,
+            real_token: 0,
+            real_quote: 0,
+        },
+        rates: FeeRates {
+            protocol_bps: 0,
+            creator_bps: 0,
+        },
+        tradable: Err(Untradable::Doubtful),
+        dev_buy: None,
+        trade_count: 0,
+    };
+
+    const fn of(curve: &Curve) -> Self {
+        Self {
+            reserves: curve.reserves,
+            rates: curve.rates,
+            tradable: curve.tradable,
+            dev_buy: curve.dev_buy,
+            trade_count: curve.trade_count,
+        }
+    }
+
+    const fn put_back(self, curve: &mut Curve) {
+        curve.reserves = self.reserves;
+        curve.rates = self.rates;
+        curve.tradable = self.tradable;
+        curve.dev_buy = self.dev_buy;
+        curve.trade_count = self.trade_count;
+    }
+}
 
 impl CurveTable {
-    /// Room for `capacity` curves (at least 1), about 700 bytes each, all of it allocated and written now.
+    /// Room for `capacity` curves (at least 1), about 1,100 bytes each, all of it allocated and written now.
     ///
     /// `seed` keeps an adversary who grinds mints from choosing their places; it changes no answer.
     ///
@@ -75,24 +144,8 @@ impl CurveTable {
     /// When `capacity` is 0 or above 2^24: a configuration error, raised before anything runs.
     #[must_use]
     pub fn new(capacity: usize, seed: u64, schedule: FeeSchedule) -> Self {
-        assert!(
-            (1..=1 << 24).contains(&capacity),
-            "curve table capacity must be 1 to 2^24"
-        );
-        let slot_count = (capacity * 2).next_power_of_two();
-        let blank = Item {
-            curve: blank_curve(),
-            newer: NONE,
-            older: NONE,
-            held: false,
-        };
         Self {
-            slots: vec![NONE; slot_count].into_boxed_slice(),
-            items: vec![blank; capacity].into_boxed_slice(),
-            item_count: 0,
-            newest: NONE,
-            oldest: NONE,
-            seed,
+            items: LruTable::new(capacity, seed, Item::of(blank_curve())),
             schedule,
             counters: CurveCounters::default(),
         }
@@ -102,20 +155,19 @@ impl CurveTable {
     #[inline]
     #[must_use]
     pub fn get(&self, mint: &Mint) -> Option<&Curve> {
-        let index = self.find(mint)?;
-        Some(&self.items[index as usize].curve)
+        self.items.get(&mint.0).map(|item| &item.curve)
     }
 
     /// Curves kept now.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.item_count as usize
+        self.items.len()
     }
 
     /// Whether it keeps none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.item_count == 0
+        self.items.len() == 0
     }
 
     /// What was counted so far.
@@ -140,14 +192,12 @@ impl CurveTable {
     /// A coin launched again in a later slot replaces its curve: the earlier block died. So does one whose
     /// curve is doubtful.
     pub fn launch(&mut self, launch: &Launch) -> bool {
-        if let Some(index) = self.find(&launch.mint) {
-            let known = &self.items[index as usize].curve;
-            let same_block =
-                known.launch_slot >= launch.slot && known.tradable != Err(Untradable::Doubtful);
-            if same_block {
-                self.counters.launch_repeated += 1;
-                return false;
-            }
+        let same_block = |known: &Curve| {
+            known.launch_slot >= launch.slot && known.tradable != Err(Untradable::Doubtful)
+        };
+        if self.get(&launch.mint).is_some_and(same_block) {
+            self.counters.launch_repeated += 1;
+            return false;
         }
         self.insert(Curve::at_launch(launch, &self.schedule))
     }
@@ -156,190 +206,177 @@ impl CurveTable {
     ///
     /// This is also how a snapshot of account truth enters.
     pub fn insert(&mut self, curve: Curve) -> bool {
-        if let Some(index) = self.find(&curve.accounts.mint) {
-            self.items[index as usize].curve = curve;
-            self.touch(index);
-            self.counters.curve_inserted += 1;
-            return true;
+        let mut item = Item::of(curve);
+        // Account data of the launch itself comes after trades that were seen already.
+        item.reckoned
+            .note(curve.touched_slot, fingerprint(&curve.reserves));
+        let inserted = self.items.insert(curve.accounts.mint.0, item);
+        match inserted {
+            Inserted::Refused => {
+                self.counters.curve_refused += 1;
+                return false;
+            }
+            Inserted::Evicted => self.counters.curve_evicted += 1,
+            Inserted::Replaced | Inserted::Added => {}
         }
-        let Some(index) = self.vacant() else {
-            self.counters.curve_refused += 1;
-            return false;
-        };
-        self.items[index as usize] = Item {
-            curve,
-            newer: NONE,
-            older: NONE,
-            held: false,
-        };
-        self.place(index);
-        self.link_newest(index);
         self.counters.curve_inserted += 1;
         true
     }
 
-    /// Applies `trade` to its curve.
-    pub fn apply(&mut self, trade: &Trade) -> TableApply {
-        let Some(index) = self.find(&trade.mint) else {
+    /// Applies `trade` to its curve as it is on the fork of the trade's block.
+    pub fn apply(&mut self, trade: &Trade, lineage: &Lineage) -> TableApply {
+        let Some(item) = self.items.touch(&trade.mint.0) else {
             self.counters.trade_unknown_curve += 1;
             return TableApply::Unknown;
         };
-        let applied = self.items[index as usize]
-            .curve
-            .apply(trade, &self.schedule);
+        let Item {
+            curve,
+            past,
+            reckoned,
+            ..
+        } = item;
+        let moved = Moved::of(curve);
+        if let Some(other) = past.enter(curve.touched_slot, moved, trade.slot, lineage) {
+            other.put_back(curve);
+            self.counters.curve_switched += 1;
+        }
+        curve.touched_slot = trade.slot;
+        let applied = curve.apply(trade, &self.schedule);
         match applied {
-            Applied::Moved(_) => self.counters.trade_applied += 1,
+            Applied::Moved(_) => {
+                reckoned.note(trade.slot, fingerprint(&curve.reserves));
+                self.counters.trade_applied += 1;
+            }
             Applied::PredictedFailure => self.counters.trade_predicted_failed += 1,
         }
-        self.touch(index);
         TableApply::Known(applied)
+    }
+
+    /// Takes account data: it ends doubt, and where it differs from what was reckoned it wins.
+    pub fn correct(&mut self, truth: &CurveTruth, lineage: &Lineage) -> Corrected {
+        let Some(item) = self.items.touch(&truth.accounts.mint.0) else {
+            return self.insert_truth(truth);
+        };
+        if (truth.slot, truth.write_version) <= item.truth {
+            self.counters.truth_stale += 1;
+            return Corrected::Stale;
+        }
+        item.truth = (truth.slot, truth.write_version);
+        let Item { curve, .. } = *item;
+        let is_sure = curve.tradable != Err(Untradable::Doubtful);
+        let stands = is_sure && lineage.builds_on(curve.touched_slot, truth.slot);
+        // An account can be written, or read, later than the last trade without another price.
+        let is_later = is_sure && truth.slot > curve.touched_slot;
+        let was_reckoned = || {
+            item.reckoned
+                .holds(truth.slot, fingerprint(&truth.curve.reserves))
+        };
+        if ((stands || is_later) && curve.agrees(&truth.curve)) || (stands && was_reckoned()) {
+            self.counters.truth_agreed += 1;
+            return Corrected::Agreed;
+        }
+        item.past.clear();
+        // Not `corrected` alone: what was seen of later blocks goes with what it was reckoned from.
+        item.curve.touched_slot = truth.slot;
+        item.curve = item
+            .curve
+            .corrected(&truth.curve, truth.supply, &self.schedule, truth.slot);
+        item.reckoned
+            .note(truth.slot, fingerprint(&truth.curve.reserves));
+        self.counters.truth_diverged += 1;
+        Corrected::Diverged
+    }
+
+    fn insert_truth(&mut self, truth: &CurveTruth) -> Corrected {
+        let supply = truth.supply.unwrap_or(truth.curve.supply);
+        let curve = Curve::from_account(
+            &truth.curve,
+            truth.accounts,
+            supply,
+            &self.schedule,
+            truth.slot,
+        );
+        if !self.insert(curve) {
+            return Corrected::Refused;
+        }
+        if let Some(item) = self.items.get_mut(&truth.accounts.mint.0) {
+            item.truth = (truth.slot, truth.write_version);
+        }
+        Corrected::New
     }
 
     /// Keeps the curve of `mint` from being evicted, or lets it go again. No effect on an unknown mint.
     pub fn set_held(&mut self, mint: &Mint, held: bool) {
-        let Some(index) = self.find(mint) else { return };
-        if self.items[index as usize].held == held {
-            return;
-        }
-        if held {
-            self.unlink(index);
-        }
-        self.items[index as usize].held = held;
-        if !held {
-            self.link_newest(index);
-        }
+        self.items.set_held(&mint.0, held);
     }
 
     /// Marks the curve of `mint` as doubtful, unless a firmer reason already forbids it.
     pub fn doubt(&mut self, mint: &Mint) {
-        let Some(index) = self.find(mint) else { return };
-        if self.items[index as usize].curve.tradable.is_ok() {
-            self.items[index as usize].curve.tradable = Err(Untradable::Doubtful);
-            self.counters.curve_doubted += 1;
+        if let Some(item) = self.items.get_mut(&mint.0) {
+            self.counters.curve_doubted += u64::from(item.doubt());
+        }
+    }
+
+    /// The block of `slot` is void: curves that stand at it go back to before it, and those of which nothing from
+    /// before is known become doubtful. Walks the whole table: for retractions, not for every event.
+    pub fn drop_block(&mut self, slot: Slot, lineage: &Lineage) {
+        for item in self.items.iter_mut() {
+            match item.past.drop_block(item.curve.touched_slot, slot, lineage) {
+                Dropped::Elsewhere => {}
+                Dropped::Back(before, moved) => {
+                    moved.put_back(&mut item.curve);
+                    item.curve.touched_slot = before;
+                    self.counters.curve_restored += 1;
+                }
+                Dropped::Nothing => self.counters.curve_doubted += u64::from(item.doubt()),
+            }
         }
     }
 
     /// Marks every curve touched in or after `slot` as doubtful and returns how many. Walks the whole table:
     /// for retractions, not for every event.
     pub fn doubt_from(&mut self, slot: Slot) -> u64 {
-        let mut doubted = 0;
-        for item in &mut self.items[..self.item_count as usize] {
-            if item.curve.touched_slot >= slot && item.curve.tradable.is_ok() {
-                item.curve.tradable = Err(Untradable::Doubtful);
-                doubted += 1;
-            }
-        }
+        let touched = self
+            .items
+            .iter_mut()
+            .filter(|item| item.curve.touched_slot >= slot);
+        let doubted = touched.map(|item| u64::from(item.doubt())).sum();
         self.counters.curve_doubted += doubted;
         doubted
     }
+}
 
-    /// A place for a new item: an unused one, else the least recently touched that is not held.
-    fn vacant(&mut self) -> Option<u32> {
-        if (self.item_count as usize) < self.items.len() {
-            self.item_count += 1;
-            return Some(self.item_count - 1);
-        }
-        let index = self.oldest;
-        if index == NONE {
-            return None;
-        }
-        self.unlink(index);
-        self.displace(index);
-        self.counters.curve_evicted += 1;
-        Some(index)
-    }
-
-    #[inline]
-    fn find(&self, mint: &Mint) -> Option<u32> {
-        let mask = self.slots.len() - 1;
-        let mut slot = self.home(mint);
-        // At most half the slots are taken, so an empty one ends the walk.
-        loop {
-            let index = self.slots[slot];
-            if index == NONE {
-                return None;
-            }
-            if self.items[index as usize].curve.accounts.mint == *mint {
-                return Some(index);
-            }
-            slot = (slot + 1) & mask;
+impl Item {
+    const fn of(curve: Curve) -> Self {
+        Self {
+            curve,
+            past: Past::new(Moved::NONE),
+            reckoned: Reckoned::new(),
+            truth: (Slot(0), 0),
         }
     }
 
-    fn place(&mut self, index: u32) {
-        let mask = self.slots.len() - 1;
-        let mut slot = self.home(&self.items[index as usize].curve.accounts.mint);
-        while self.slots[slot] != NONE {
-            slot = (slot + 1) & mask;
+    /// Marks the curve as doubtful, whatever its fork, unless a firmer reason forbids it; tells whether it did.
+    fn doubt(&mut self) -> bool {
+        if self.curve.tradable.is_err() {
+            return false;
         }
-        self.slots[slot] = index;
-    }
-
-    /// Takes an item's slot out and shifts later ones back, so that no walk ends too early.
-    fn displace(&mut self, index: u32) {
-        let mask = self.slots.len() - 1;
-        let mut hole = self.home(&self.items[index as usize].curve.accounts.mint);
-        while self.slots[hole] != index {
-            hole = (hole + 1) & mask;
-        }
-        let mut next = (hole + 1) & mask;
-        while self.slots[next] != NONE {
-            let home = self.home(&self.items[self.slots[next] as usize].curve.accounts.mint);
-            // An item may move back only to a place between its home and where it stands.
-            if (next.wrapping_sub(home) & mask) >= (next.wrapping_sub(hole) & mask) {
-                self.slots[hole] = self.slots[next];
-                hole = next;
-            }
-            next = (next + 1) & mask;
-        }
-        self.slots[hole] = NONE;
-    }
-
-    #[inline]
-    fn home(&self, mint: &Mint) -> usize {
-        (hash(mint, self.seed) as usize) & (self.slots.len() - 1)
-    }
-
-    fn touch(&mut self, index: u32) {
-        if self.newest != index && !self.items[index as usize].held {
-            self.unlink(index);
-            self.link_newest(index);
-        }
-    }
-
-    fn link_newest(&mut self, index: u32) {
-        let previous = self.newest;
-        self.items[index as usize].newer = NONE;
-        self.items[index as usize].older = previous;
-        match previous {
-            NONE => self.oldest = index,
-            previous => self.items[previous as usize].newer = index,
-        }
-        self.newest = index;
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Item { newer, older, .. } = self.items[index as usize];
-        match newer {
-            NONE => self.newest = older,
-            newer => self.items[newer as usize].older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.items[older as usize].newer = newer,
-        }
+        self.curve.tradable = Err(Untradable::Doubtful);
+        self.past.clear();
+        true
     }
 }
 
-/// Four multiplications fold the 32 bytes; mints are public keys somebody may have ground, hence the seed.
-#[inline]
-fn hash(mint: &Mint, seed: u64) -> u64 {
-    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    for word in mint.0.as_chunks::<8>().0 {
-        let product = u128::from(state ^ u64::from_le_bytes(*word)) * 0xd6e8_feb8_6659_fd93;
-        state = (product as u64) ^ (product >> 64) as u64;
-    }
-    state
+fn fingerprint(reserves: &Reserves) -> u64 {
+    let Reserves {
+        virtual_token,
+        virtual_quote,
+        real_token,
+        real_quote,
+    } = *reserves;
+    [virtual_token, virtual_quote, real_token, real_quote]
+        .into_iter()
+        .fold(0, mix)
 }
 
 /// What an unused place holds.

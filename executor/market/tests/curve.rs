@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use market::event::ShownAccounts;
+use market::pump::account::BondingCurve;
+use market::pump::curve::PoolToBe;
 use market::{
-    Amounts, Applied, Curve, FeeSchedule, Form, Key, Lamports, Launch, Mint, Quote, Reserves, Side,
-    TokenAmount, Trade, Untradable, pump,
+    Amounts, Applied, Curve, FeeSchedule, Form, Key, Lamports, Launch, Mint, PumpAccounts, Quote,
+    QuoteReject, Reserves, Side, TokenAmount, Trade, Untradable, pump,
 };
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
@@ -145,6 +147,179 @@ fn a_buy_past_what_is_left_completes_only_where_the_program_lets_it() {
 }
 
 #[test]
+fn v3_limits_cover_the_part_in_the_pool_to_be() {
+    let fresh = curve();
+    let budget = Lamports(200_000_000_000);
+    let pool = PoolToBe::USUAL;
+    let buy = fresh.buy_exact_quote_v3(budget, &pool).unwrap();
+    let past = buy.past.unwrap();
+    assert_eq!(buy.curve.tokens.0, pump::fresh::REAL_TOKEN);
+    assert_eq!(buy.tokens().0, buy.curve.tokens.0 + past.tokens.0);
+    assert!(buy.quote() <= budget && buy.quote().0 + 3 > budget.0);
+    let all = fresh.buy_tokens_v3(buy.tokens(), &pool).unwrap();
+    let v3 = |amounts| {
+        let trade = Trade {
+            form: Form::V3,
+            ..trade(amounts)
+        };
+        fresh.predicted(&trade)
+    };
+    for (more, met) in [(0, true), (1, false)] {
+        let exact_in = Amounts::ExactIn {
+            quote_in: budget,
+            tokens_min: TokenAmount(buy.tokens().0 + more),
+        };
+        assert_eq!(v3(exact_in), met.then_some(buy.curve));
+        let exact_out = Amounts::TokensOut {
+            tokens: buy.tokens(),
+            quote_max: Lamports(all.quote().0 - more),
+        };
+        assert_eq!(v3(exact_out), met.then_some(all.curve));
+    }
+    // More than the pool to be could give.
+    let too_many = TokenAmount(pump::fresh::SUPPLY);
+    assert_eq!(
+        fresh.buy_tokens_v3(too_many, &pool),
+        Err(QuoteReject::PastRemaining)
+    );
+}
+
+#[test]
+fn v3_refuses_cashback_coins() {
+    let cashback = Curve::at_launch(
+        &Launch {
+            cashback: true,
+            ..launch()
+        },
+        &FeeSchedule::mainnet(),
+    );
+    let buy = Amounts::ExactIn {
+        quote_in: Lamports(1_000_000_000),
+        tokens_min: TokenAmount(1),
+    };
+    for (form, moves) in [(Form::V1, true), (Form::V2, true), (Form::V3, false)] {
+        let trade = Trade { form, ..trade(buy) };
+        assert_eq!(cashback.predicted(&trade).is_some(), moves, "{form:?}");
+    }
+    let pool = PoolToBe::USUAL;
+    let closed = Err(QuoteReject::Closed);
+    assert_eq!(cashback.buy_exact_quote_v3(Lamports(1_000), &pool), closed);
+    assert_eq!(cashback.buy_tokens_v3(TokenAmount(1_000), &pool), closed);
+}
+
+#[test]
+fn account_truth_replaces_what_was_reckoned() {
+    let schedule = FeeSchedule::mainnet();
+    let mut curve = curve();
+    let buy = Amounts::ExactIn {
+        quote_in: Lamports(1_000_000_000),
+        tokens_min: TokenAmount(1),
+    };
+    apply(&mut curve, &trade(buy));
+    let mut truth = BondingCurve {
+        reserves: curve.reserves,
+        supply: pump::fresh::SUPPLY,
+        creator: [3; 32],
+        ..BondingCurve::default()
+    };
+    assert!(curve.agrees(&truth));
+    assert_eq!(curve.corrected(&truth, None, &schedule, Slot(1)), curve);
+
+    // A trade that was not in the shreds.
+    truth.reserves.virtual_quote += 7;
+    truth.reserves.real_quote += 7;
+    assert!(!curve.agrees(&truth));
+    curve.tradable = Err(Untradable::Doubtful);
+    let corrected = curve.corrected(&truth, Some(5), &schedule, Slot(9));
+    assert!(corrected.agrees(&truth));
+    assert_eq!((corrected.tradable, corrected.supply), (Ok(()), 5));
+    assert_eq!(corrected.touched_slot, Slot(9));
+    assert_eq!(
+        (corrected.dev_buy, corrected.trade_count),
+        (curve.dev_buy, curve.trade_count),
+        "what accounts do not hold stays"
+    );
+
+    // The account says who the creator is, and whether there is one.
+    truth.creator = [0; 32];
+    assert!(!corrected.agrees(&truth));
+    let without = corrected.corrected(&truth, None, &schedule, Slot(9));
+    assert_eq!(without.rates.creator_bps, 0);
+    truth.creator = [4; 32];
+    truth.creator_fee_bps = 250;
+    let own = without.corrected(&truth, None, &schedule, Slot(9));
+    assert_eq!(
+        (own.rates.creator_bps, own.accounts.creator),
+        (250, [4; 32])
+    );
+
+    truth.complete = true;
+    assert!(!own.agrees(&truth));
+    let complete = own.corrected(&truth, None, &schedule, Slot(9));
+    assert_eq!(complete.tradable, Err(Untradable::Complete));
+    assert!(complete.agrees(&truth));
+}
+
+#[test]
+fn a_curve_from_its_account_trades_only_when_it_is_understood() {
+    let schedule = FeeSchedule::mainnet();
+    let accounts = curve().accounts;
+    let of = |change: fn(&mut BondingCurve, &mut PumpAccounts)| {
+        let mut truth = BondingCurve {
+            reserves: Reserves::FRESH,
+            supply: pump::fresh::SUPPLY,
+            creator: [3; 32],
+            ..BondingCurve::default()
+        };
+        let mut accounts = accounts;
+        change(&mut truth, &mut accounts);
+        Curve::from_account(&truth, accounts, truth.supply, &schedule, Slot(4))
+    };
+    let plain = of(|_, _| ());
+    let launched = curve();
+    assert_eq!(
+        (plain.reserves, plain.rates, plain.tradable, plain.supply),
+        (
+            launched.reserves,
+            launched.rates,
+            launched.tradable,
+            launched.supply
+        )
+    );
+    assert_eq!(
+        plain.accounts, launched.accounts,
+        "zero stands for wrapped SOL"
+    );
+    assert_eq!(of(|truth, _| truth.quote_mint = pump::WRAPPED_SOL), plain);
+    let tradable = |change| of(change).tradable;
+    assert_eq!(
+        tradable(|truth, _| truth.mayhem = true),
+        Err(Untradable::Mayhem)
+    );
+    assert_eq!(
+        tradable(|truth, _| truth.quote_mint = [8; 32]),
+        Err(Untradable::QuoteNotSol)
+    );
+    assert_eq!(
+        tradable(|truth, _| truth.holder_reward = true),
+        Err(Untradable::HolderReward)
+    );
+    assert_eq!(
+        tradable(|truth, _| truth.complete = true),
+        Err(Untradable::Complete)
+    );
+    assert_eq!(
+        tradable(|truth, _| truth.reserves = Reserves::default()),
+        Err(Untradable::Complete)
+    );
+    assert_eq!(
+        tradable(|_, accounts| accounts.associated_bonding_curve = [0; 32]),
+        Err(Untradable::AccountsUnresolved)
+    );
+    assert!(of(|truth, _| truth.cashback = true).cashback);
+}
+
+#[test]
 fn what_is_not_understood_is_not_tradable() {
     let with = |change: fn(&mut Launch)| {
         let mut launch = launch();
@@ -271,6 +446,14 @@ proptest! {
         if let Ok(quote) = curve.buy_tokens(TokenAmount(amount)) {
             prop_assert!(quote.tokens.0 == amount && amount <= real_token);
         }
+        let pool = PoolToBe { base: real_quote, migration_fee: virtual_token >> 30 };
+        if let Ok(buy) = curve.buy_exact_quote_v3(Lamports(amount), &pool) {
+            prop_assert!(buy.quote().0 <= amount && buy.curve.tokens.0 <= real_token);
+            prop_assert!(buy.past.is_none_or(|past| buy.curve.completes && past.tokens.0 < pool.base));
+        }
+        if let Ok(buy) = curve.buy_tokens_v3(TokenAmount(amount), &pool) {
+            prop_assert!(buy.tokens().0 == amount && buy.past.is_some() == (amount > real_token));
+        }
         if let Ok(quote) = curve.sell(TokenAmount(amount)) {
             prop_assert!(quote.quote.0 <= quote.net.0 && quote.net.0 <= virtual_quote);
         }
@@ -279,7 +462,9 @@ proptest! {
             Amounts::TokensOut { tokens: TokenAmount(amount), quote_max: Lamports(u64::MAX) },
             Amounts::Sell { tokens: TokenAmount(amount), quote_min: Lamports(0) },
         ] {
-            apply(&mut curve.clone(), &trade(amounts));
+            for form in [Form::V2, Form::V3] {
+                apply(&mut curve.clone(), &Trade { form, ..trade(amounts) });
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{Instruction, derived, instruction, transaction};
+use market::LookupTables;
 use market::{
     Amounts, DecodeReject, Decoded, Form, Key, Lamports, Launch, MarketEvent, Mint, Side,
     TokenAmount, Trade, decode, pump,
@@ -297,12 +298,19 @@ fn accounts_behind_a_lookup_table_are_absent_and_never_guessed() {
 }
 
 #[test]
-fn another_program_with_the_same_discriminators_is_nobody() {
-    let mut amm = instruction("buy_v2");
-    amm.program = market::base58::key("pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA");
-    amm.accounts.retain(|(key, ..)| *key != pump::PROGRAM);
-    let (found, decoded) = events(&transaction(&[amm], |_| false));
+fn another_program_with_the_same_discriminators_is_another_program() {
+    let mut other = instruction("buy_v2");
+    other.program = [0x5a; 32];
+    other.accounts.retain(|(key, ..)| *key != pump::PROGRAM);
+    let (found, decoded) = events(&transaction(&[other.clone()], |_| false));
     assert_eq!((found.len(), decoded), (0, Decoded::default()));
+    // PumpSwap's `buy_v2` has the same eight bytes and other accounts.
+    other.program = market::pump_amm::PROGRAM;
+    let (found, _) = events(&transaction(&[other], |_| false));
+    let [MarketEvent::Pool(pool)] = found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(pool.program, market::Program::PumpAmm);
 }
 
 proptest! {
@@ -349,7 +357,13 @@ fn is_constant(key: &Key) -> bool {
 fn events(bytes: &[u8]) -> (Vec<MarketEvent>, Decoded) {
     let view = TxnView::parse(bytes).unwrap();
     let mut events = Vec::new();
-    let decoded = decode(&view, Slot(7), Nanos(9), &mut |event| events.push(event));
+    let decoded = decode(
+        &view,
+        &LookupTables::none(),
+        Slot(7),
+        Nanos(9),
+        &mut |event| events.push(event),
+    );
     (events, decoded)
 }
 

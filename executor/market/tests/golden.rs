@@ -1,8 +1,12 @@
 //! Goal: our quotes equal the official client's to the lamport.
-//! Method: every row of `data/pump_quotes.txt` holds a state and what package pump-rust-client 0.5.0 answered
-//! (the file's head says how it was made); the same questions are put to [`Curve`].
+//! Method: every row of `data/pump_quotes.txt`, and of `golden/pump_v3.txt` for buys that complete a curve, holds a state
+//! and what package pump-rust-client 0.5.0 answered (the file's head says how it was made); the same questions are put
+//! to [`Curve`].
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use market::pump::curve::{BuyV3, PoolToBe};
 use market::{
     Curve, FeeRates, FeeSchedule, FeeTier, Lamports, Launch, Mint, Quote, QuoteReject, Reserves,
     TokenAmount,
@@ -86,6 +90,81 @@ fn every_quote_equals_the_official_clients() {
         row_count += 1;
     }
     assert_eq!(row_count, 2400);
+}
+
+#[test]
+fn every_buy_past_the_curve_equals_the_official_clients() {
+    let (mut row_count, mut past_count) = (0, [0; 2]);
+    let rows = include_str!("golden/pump_v3.txt");
+    for line in rows.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| cells[at].parse::<u64>().unwrap();
+        let rates = FeeRates {
+            protocol_bps: number(5),
+            creator_bps: number(6),
+        };
+        let tier = FeeTier {
+            market_cap_min: 0,
+            rates,
+        };
+        let mut curve = fresh();
+        curve.reserves = Reserves {
+            virtual_token: number(1),
+            virtual_quote: number(2),
+            real_token: number(3),
+            real_quote: number(4),
+        };
+        if cells[0] == "0" {
+            curve.accounts.creator = [0; 32];
+        }
+        curve.refresh_rates(&FeeSchedule::new(&[tier], true).unwrap());
+        let pool = PoolToBe {
+            base: number(7),
+            migration_fee: number(8),
+        };
+        let exact_in = curve.buy_exact_quote_v3(Lamports(number(9)), &pool);
+        let both = |buy: &BuyV3| (buy.tokens().0, buy.quote().0);
+        assert_eq!(
+            exact_in.as_ref().ok().map(both),
+            expected(cells[10], cells[11]),
+            "exact in: {line}"
+        );
+        let want = number(12);
+        let exact_out = curve.buy_tokens_v3(TokenAmount(want), &pool);
+        let cost = cells[13].parse().ok().filter(|cost| *cost > 0);
+        assert_eq!(
+            exact_out.as_ref().ok().map(both),
+            cost.map(|cost: u64| (want, cost)),
+            "tokens out: {line}"
+        );
+        for (count, buy) in past_count.iter_mut().zip([exact_in, exact_out]) {
+            if let Ok(BuyV3 {
+                curve: part,
+                past: Some(_),
+            }) = buy
+            {
+                assert!(part.completes, "{line}");
+                *count += 1;
+            }
+        }
+        row_count += 1;
+    }
+    assert_eq!(row_count, 1200);
+    assert!(past_count[0] > 500 && past_count[1] > 300, "{past_count:?}");
+}
+
+#[test]
+fn what_the_pool_to_be_holds_comes_from_the_curves_token_account() {
+    let curve = fresh();
+    let held = market::pump::fresh::SUPPLY;
+    let data: Vec<u8> = include_str!("golden/pump_accounts.txt")
+        .lines()
+        .find_map(|line| line.strip_prefix("global "))
+        .map(common::bytes)
+        .unwrap();
+    let global = market::pump::account::Global::parse(&data).unwrap();
+    let pool = PoolToBe::of(held, &curve, &global);
+    assert_eq!((pool.base, pool.migration_fee), (PoolToBe::USUAL.base, 15));
 }
 
 /// The client caps a v2 buy at what is left, and continues a v3 buy in the pool to be; we refuse both.

@@ -2,7 +2,12 @@
 //! Method: random operations against an obvious model, on few mints and a small table so that slots collide.
 #![allow(clippy::unwrap_used)]
 
-use market::{CurveTable, FeeSchedule, Launch, Mint, pump};
+use market::event::ShownAccounts;
+use market::pump::account::BondingCurve;
+use market::{
+    Amounts, Corrected, Curve, CurveTable, CurveTruth, FeeSchedule, Form, Lamports, Launch,
+    Lineage, Mint, Side, TokenAmount, Trade, Untradable, pump,
+};
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
 
@@ -136,4 +141,203 @@ fn launch(mint: u8, slot: u64) -> Launch {
         at: Nanos(1),
         signature: [6; 64],
     }
+}
+
+/// A buy or a sale in the block of `slot`; `number` makes it differ from others.
+fn trade(slot: u64, number: u64) -> Trade {
+    let (side, amounts) = if number.is_multiple_of(3) {
+        let tokens = TokenAmount(1_000_000_000 + number * 7_777);
+        let quote_min = Lamports(0);
+        (Side::Sell, Amounts::Sell { tokens, quote_min })
+    } else {
+        let quote_in = Lamports(900_000_000 + number * 12_345);
+        let tokens_min = TokenAmount(0);
+        let amounts = Amounts::ExactIn {
+            quote_in,
+            tokens_min,
+        };
+        (Side::Buy, amounts)
+    };
+    Trade {
+        mint: launch(1, 10).mint,
+        trader: [9; 32],
+        side,
+        amounts,
+        form: Form::V3,
+        partial_fill: None,
+        shown: ShownAccounts::default(),
+        slot: Slot(slot),
+        at: Nanos(0),
+        signature: [0; 64],
+    }
+}
+
+proptest! {
+    /// Goal: a coin's reserves are those of its own fork, whatever order the forks' trades come in.
+    /// Method: a random tree of few blocks above the launch; trades of random blocks, parents before children; against
+    /// a replay of the fork's own trades.
+    #[test]
+    fn forks_do_not_mix(
+        parents in prop::collection::vec(any::<prop::sample::Index>(), 1..5),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
+        dropped in any::<prop::sample::Index>(),
+    ) {
+        let schedule = FeeSchedule::mainnet();
+        let mut table = CurveTable::new(4, 7, schedule);
+        let mut lineage = Lineage::new();
+        table.launch(&launch(1, 10));
+        // Slot 10 is the launch; slot 11 + n builds on any below it.
+        let parent_of: Vec<u64> = parents
+            .iter()
+            .enumerate()
+            .map(|(index, parent)| 10 + parent.index(index + 1) as u64)
+            .collect();
+        for (index, parent) in parent_of.iter().enumerate() {
+            lineage.note(Slot(11 + index as u64), Slot(*parent));
+        }
+        let chain = |slot: u64| {
+            let mut chain = vec![slot];
+            while chain[0] > 10 {
+                chain.insert(0, parent_of[(chain[0] - 11) as usize]);
+            }
+            chain
+        };
+        // Trades in an order in which no block comes before one that it builds on is done.
+        let mut trades: Vec<Trade> = Vec::new();
+        let mut order: Vec<u64> = picks.iter().map(|pick| 11 + pick.index(parent_of.len()) as u64).collect();
+        let is_leaf = |slot: u64| !parent_of.contains(&slot);
+        let (mut inner, leaves): (Vec<u64>, Vec<u64>) = order.drain(..).partition(|slot| !is_leaf(*slot));
+        inner.sort_unstable();
+        for (number, slot) in inner.into_iter().chain(leaves).enumerate() {
+            trades.push(trade(slot, number as u64));
+        }
+        let replay = |slot: u64, until: usize| {
+            let mut curve = Curve::at_launch(&launch(1, 10), &schedule);
+            for part in chain(slot) {
+                for trade in trades[..until].iter().filter(|trade| trade.slot.0 == part) {
+                    curve.apply(trade, &schedule);
+                }
+            }
+            curve
+        };
+        let mint = launch(1, 10).mint;
+        for (index, trade) in trades.iter().enumerate() {
+            table.apply(trade, &lineage);
+            let expected = replay(trade.slot.0, index + 1);
+            let curve = table.get(&mint).unwrap();
+            prop_assert_eq!(curve.reserves, expected.reserves, "{:?} {}", &parent_of, index);
+            prop_assert_eq!(curve.trade_count, expected.trade_count);
+        }
+        // A block is given up: what stood at it goes back.
+        let slot = 11 + dropped.index(parent_of.len()) as u64;
+        if trades.last().is_some_and(|last| last.slot.0 == slot) && is_leaf(slot) {
+            table.drop_block(Slot(slot), &lineage);
+            let curve = table.get(&mint).unwrap();
+            let before = replay(parent_of[(slot - 11) as usize], trades.len());
+            prop_assert_eq!(curve.reserves, before.reserves);
+            prop_assert_eq!(curve.tradable, Ok(()));
+        }
+    }
+}
+
+#[test]
+fn a_coin_of_a_void_block_alone_becomes_doubtful() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10));
+    table.drop_block(Slot(10), &lineage);
+    let curve = table.get(&launch(1, 10).mint).unwrap();
+    assert_eq!(curve.tradable, Err(Untradable::Doubtful));
+}
+
+/// What the curve's own account would say at its state of `curve`.
+fn account_of(curve: &Curve) -> BondingCurve {
+    BondingCurve {
+        reserves: curve.reserves,
+        supply: curve.supply,
+        complete: false,
+        creator: curve.accounts.creator,
+        mayhem: false,
+        cashback: false,
+        quote_mint: pump::WRAPPED_SOL,
+        creator_fee_bps: 0,
+        holder_reward: false,
+        creator_fees: 0,
+        protocol_fees: 0,
+        depth: 0,
+        initial_virtual_quote: 0,
+        past_tokens: 0,
+        past_quote: 0,
+    }
+}
+
+fn truth_of(curve: &Curve, slot: u64, write_version: u64) -> CurveTruth {
+    CurveTruth {
+        accounts: curve.accounts,
+        curve: account_of(curve),
+        supply: None,
+        slot: Slot(slot),
+        write_version,
+    }
+}
+
+#[test]
+fn account_data_agrees_with_what_was_reckoned_or_wins() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10));
+    let mint = launch(1, 10).mint;
+    table.apply(&trade(11, 1), &lineage);
+    let first = *table.get(&mint).unwrap();
+    table.apply(&trade(11, 2), &lineage);
+    let second = *table.get(&mint).unwrap();
+    // It is of the first trade, and comes after the second was seen.
+    assert_eq!(
+        table.correct(&truth_of(&first, 11, 1), &lineage),
+        Corrected::Agreed
+    );
+    assert_eq!(table.get(&mint).unwrap().reserves, second.reserves);
+    assert_eq!(
+        table.correct(&truth_of(&first, 11, 1), &lineage),
+        Corrected::Stale
+    );
+    // A trade inside another program's call, which no shred shows.
+    let mut hidden = second;
+    hidden.apply(&trade(11, 4), &FeeSchedule::mainnet());
+    assert_eq!(
+        table.correct(&truth_of(&hidden, 11, 2), &lineage),
+        Corrected::Diverged
+    );
+    assert_eq!(table.get(&mint).unwrap().reserves, hidden.reserves);
+    // It ends doubt, whatever was reckoned.
+    table.doubt(&mint);
+    assert_eq!(
+        table.correct(&truth_of(&hidden, 12, 3), &lineage),
+        Corrected::Diverged
+    );
+    assert_eq!(table.get(&mint).unwrap().tradable, Ok(()));
+    let counters = table.counters();
+    assert_eq!(
+        (
+            counters.truth_agreed,
+            counters.truth_stale,
+            counters.truth_diverged
+        ),
+        (1, 1, 2)
+    );
+}
+
+#[test]
+fn a_coin_whose_launch_was_not_seen_comes_from_its_account() {
+    let (mut table, lineage) = (
+        CurveTable::new(4, 7, FeeSchedule::mainnet()),
+        Lineage::new(),
+    );
+    let curve = Curve::at_launch(&launch(1, 10), &FeeSchedule::mainnet());
+    assert_eq!(
+        table.correct(&truth_of(&curve, 20, 1), &lineage),
+        Corrected::New
+    );
+    let known = table.get(&launch(1, 10).mint).unwrap();
+    assert_eq!((known.reserves, known.tradable), (curve.reserves, Ok(())));
 }

@@ -9,6 +9,7 @@ mod corpus;
 mod dice;
 mod forks;
 mod leaders;
+mod market;
 mod packet;
 mod resolver;
 mod text;
@@ -24,10 +25,11 @@ pub use dice::Dice;
 pub type Target = fn(&mut Dice, &Corpus);
 
 /// All of them by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("shred", wire::shred),
     ("batch", wire::batch),
     ("transaction", wire::transaction),
+    ("venue", market::venue),
     ("pcap", wire::pcap),
     ("signal", wire::signal),
     ("resolver", resolver::resolver),

@@ -38,7 +38,8 @@ pub(super) fn shred(dice: &mut Dice, corpus: &Corpus) {
     }
 }
 
-/// Transactions: a scan in pieces of any size ends where a scan in one piece does, and the view agrees.
+/// Transactions: a scan in pieces of any size ends where a scan in one piece does, the view agrees, and the market's
+/// decoders read it to its end.
 pub(super) fn transaction(dice: &mut Dice, corpus: &Corpus) {
     let mut bytes = dice.pick(&corpus.transactions).clone();
     dice.mutate(&mut bytes);
@@ -77,6 +78,7 @@ pub(super) fn transaction(dice: &mut Dice, corpus: &Corpus) {
         for lookup in view.lookups() {
             assert!(lookup.writable.len() + lookup.readonly.len() < len);
         }
+        super::market::read(dice, &view);
     }
 }
 

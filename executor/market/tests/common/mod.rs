@@ -20,7 +20,12 @@ pub struct Instruction {
 
 /// The instruction called `name`.
 pub fn instruction(name: &str) -> Instruction {
-    let line = FIXTURES
+    instruction_in(FIXTURES, name)
+}
+
+/// The instruction called `name` of another file like `data/pump_instructions.txt`.
+pub fn instruction_in(fixtures: &str, name: &str) -> Instruction {
+    let line = fixtures
         .lines()
         .find(|line| line.split(' ').next() == Some(name))
         .unwrap();
@@ -38,7 +43,12 @@ pub fn instruction(name: &str) -> Instruction {
 
 /// The derived address called `name`.
 pub fn derived(name: &str) -> Key {
-    let line = FIXTURES
+    derived_in(FIXTURES, name)
+}
+
+/// The derived address called `name` of another such file.
+pub fn derived_in(fixtures: &str, name: &str) -> Key {
+    let line = fixtures
         .lines()
         .find(|line| line.starts_with(&format!("key {name} ")))
         .unwrap();
@@ -131,7 +141,8 @@ fn key(hex: &str) -> Key {
     bytes(hex).try_into().unwrap()
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+/// The bytes that `hex` spells.
+pub fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len())
         .step_by(2)
         .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())

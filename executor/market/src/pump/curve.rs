@@ -8,8 +8,10 @@ use shred_wire::Slot;
 
 use crate::accounts::PumpAccounts;
 use crate::event::{Amounts, Form, Launch, ShownAccounts, Side, Trade};
-use crate::fees::{FeeRates, FeeSchedule};
+use crate::pump::account::{BondingCurve, Global};
+use crate::pump::fees::{FeeRates, FeeSchedule};
 use crate::pump::{WRAPPED_SOL, fresh};
+use crate::quote::QuoteReject;
 use crate::units::{BPS_WHOLE, Key, Lamports, TokenAmount};
 
 /// Why a curve must not be traded. One byte: counted and explained.
@@ -51,24 +53,6 @@ impl Untradable {
     }
 }
 
-/// Why there is no quote. One byte, counted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub enum QuoteReject {
-    /// Nothing in, or nothing left after fees.
-    ZeroAmount,
-    /// The curve has no reserves to price with.
-    EmptyReserves,
-    /// More tokens asked than the curve can price or give.
-    PastRemaining,
-    /// The fees exceed what the sale brings.
-    FeesExceedOutput,
-    /// The curve does not hold the quote a sale would pay.
-    QuoteShort,
-    /// An intermediate does not fit; only reachable with impossible reserves.
-    Overflow,
-}
-
 /// What one trade moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Quote {
@@ -84,6 +68,58 @@ pub struct Quote {
     pub creator_fee: Lamports,
     /// The buy takes everything that is left: the curve completes.
     pub completes: bool,
+}
+
+/// What a v3 buy moves: the curve's part, and past the remaining tokens the part in the pool to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BuyV3 {
+    /// What the curve gives.
+    pub curve: Quote,
+    /// What the pool to be gives on top; `net` is what it takes. Never `completes`.
+    pub past: Option<Quote>,
+}
+
+impl BuyV3 {
+    /// Tokens bought on both.
+    #[must_use]
+    pub fn tokens(&self) -> TokenAmount {
+        let past = self.past.map_or(0, |past| past.tokens.0);
+        TokenAmount(self.curve.tokens.0.saturating_add(past))
+    }
+
+    /// Quote taken from the trader for both, fees included.
+    #[must_use]
+    pub fn quote(&self) -> Lamports {
+        let past = self.past.map_or(0, |past| past.quote.0);
+        Lamports(self.curve.quote.0.saturating_add(past))
+    }
+}
+
+/// What the pool that a completed curve becomes is opened with, but for what the curve raises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolToBe {
+    /// Tokens in the curve's token account beyond those it sells. Anybody may send more there.
+    pub base: u64,
+    /// Lamports that the migration keeps of what the curve raised.
+    pub migration_fee: u64,
+}
+
+impl PoolToBe {
+    /// Of a coin as `create` and `create_v2` make them, at the fee of pump-public-docs `docs/PUMP_PROGRAM_README.md`
+    /// (1b82215).
+    pub const USUAL: Self = Self {
+        base: fresh::SUPPLY - fresh::REAL_TOKEN,
+        migration_fee: 15_000_001,
+    };
+
+    /// Of a coin whose curve's token account holds `base_held`, at the fee `global` names.
+    #[must_use]
+    pub const fn of(base_held: u64, curve: &Curve, global: &Global) -> Self {
+        Self {
+            base: base_held.saturating_sub(curve.reserves.real_token),
+            migration_fee: global.migration_fee,
+        }
+    }
 }
 
 /// The four numbers the program prices with.
@@ -182,6 +218,78 @@ impl Curve {
         curve
     }
 
+    /// A curve at what its account says; `accounts` as far as they are known, `supply` as its mint counts it.
+    ///
+    /// Account truth for a coin whose launch was not seen. Untradable, with the reason, like at launch.
+    #[must_use]
+    pub fn from_account(
+        truth: &BondingCurve,
+        accounts: PumpAccounts,
+        supply: u64,
+        schedule: &FeeSchedule,
+        slot: Slot,
+    ) -> Self {
+        Self {
+            accounts,
+            reserves: Reserves::default(),
+            supply,
+            creator_fee_bps: 0,
+            rates: FeeRates::default(),
+            cashback: false,
+            tradable: Err(Untradable::Doubtful),
+            launcher: Key::default(),
+            dev_buy: None,
+            launch_slot: slot,
+            touched_slot: slot,
+            trade_count: 0,
+        }
+        .corrected(truth, Some(supply), schedule, slot)
+    }
+
+    /// The same curve with what its account says in place of what was reckoned, at the end of `slot`. What accounts
+    /// do not hold (the launcher, its first buy, counts) stays; so does the supply unless the mint's is given.
+    ///
+    /// Doubt ends here. Whether the reckoning was right, [`Curve::agrees`] says before.
+    #[must_use]
+    pub fn corrected(
+        mut self,
+        truth: &BondingCurve,
+        supply: Option<u64>,
+        schedule: &FeeSchedule,
+        slot: Slot,
+    ) -> Self {
+        self.reserves = truth.reserves;
+        self.supply = supply.unwrap_or(self.supply);
+        self.creator_fee_bps = truth.creator_fee_bps;
+        self.cashback = truth.cashback;
+        self.accounts.creator = truth.creator;
+        self.accounts.quote_mint = if truth.quote_mint == Key::default() {
+            WRAPPED_SOL
+        } else {
+            truth.quote_mint
+        };
+        self.tradable = account_tradable(truth, &self.accounts);
+        self.touched_slot = self.touched_slot.max(slot);
+        self.refresh_rates(schedule);
+        self
+    }
+
+    /// Whether the reckoned state is the account's: reserves, completion, and what rates depend on.
+    #[must_use]
+    pub fn agrees(&self, truth: &BondingCurve) -> bool {
+        let is_complete = match self.tradable {
+            Ok(()) => false,
+            Err(Untradable::Complete) => true,
+            // Another reason stands before it.
+            Err(_) => truth.complete,
+        };
+        let has_creator = |creator: Key| creator != Key::default();
+        self.reserves == truth.reserves
+            && is_complete == truth.complete
+            && self.creator_fee_bps == truth.creator_fee_bps
+            && has_creator(self.accounts.creator) == has_creator(truth.creator)
+    }
+
     /// Market cap in lamports, `floor(virtual quote * supply / virtual token)`; zero for an empty curve.
     #[must_use]
     pub fn market_cap(&self) -> u128 {
@@ -210,6 +318,81 @@ impl Curve {
     /// # Errors
     /// [`QuoteReject`]; `PastRemaining` when even the remainder costs more than `quote_in`.
     pub fn buy_exact_quote(&self, quote_in: Lamports) -> Result<Quote, QuoteReject> {
+        let asked = self.exact_in(quote_in)?;
+        if asked.is_past(&self.reserves) {
+            let rest = self.buy_tokens(TokenAmount(self.reserves.real_token))?;
+            return if rest.quote > quote_in {
+                Err(QuoteReject::PastRemaining)
+            } else {
+                Ok(rest)
+            };
+        }
+        asked.quote(self.reserves.real_token)
+    }
+
+    /// Quote of a `buy_exact_quote_in_v3`: past the remaining tokens the curve completes and what is left of the
+    /// budget buys from the pool to be.
+    ///
+    /// Source: pump-rust-client 0.5.0 `buy_v3_token_amount_from_sol_amount` (`math/bonding_curve.rs`).
+    ///
+    /// # Errors
+    /// As [`Curve::buy_exact_quote`]; [`QuoteReject::Closed`] for a cashback coin, which v3 refuses.
+    pub fn buy_exact_quote_v3(
+        &self,
+        quote_in: Lamports,
+        pool: &PoolToBe,
+    ) -> Result<BuyV3, QuoteReject> {
+        if self.cashback {
+            return Err(QuoteReject::Closed);
+        }
+        let asked = self.exact_in(quote_in)?;
+        let curve = self.buy_exact_quote(quote_in)?;
+        let budget = Lamports(quote_in.0 - curve.quote.0);
+        let past = if asked.is_past(&self.reserves) && budget.0 > 0 {
+            self.past_for(budget, self.opened(pool, curve)?)?
+        } else {
+            None
+        };
+        Ok(BuyV3 { curve, past })
+    }
+
+    /// Quote of a `buy_v3` of exactly `tokens`.
+    ///
+    /// Source: pump-rust-client 0.5.0 `buy_v3_sol_amount_from_token_amount` (`math/bonding_curve.rs`).
+    ///
+    /// # Errors
+    /// As [`Curve::buy_tokens`]; [`QuoteReject::Closed`] for a cashback coin; `PastRemaining` when the pool to be has
+    /// too few as well.
+    pub fn buy_tokens_v3(
+        &self,
+        tokens: TokenAmount,
+        pool: &PoolToBe,
+    ) -> Result<BuyV3, QuoteReject> {
+        if self.cashback {
+            return Err(QuoteReject::Closed);
+        }
+        let remaining = self.reserves.real_token;
+        let curve = self.buy_tokens(TokenAmount(tokens.0.min(remaining)))?;
+        if tokens.0 <= remaining {
+            return Ok(BuyV3 { curve, past: None });
+        }
+        let (base, quote) = self.opened(pool, curve)?;
+        let past = tokens.0 - remaining;
+        let left = base
+            .checked_sub(past)
+            .filter(|left| *left > 0)
+            .ok_or(QuoteReject::PastRemaining)?;
+        let net = (u128::from(quote) * u128::from(past)).div_ceil(u128::from(left));
+        let net = u64::try_from(net).map_err(|_| QuoteReject::Overflow)?;
+        let past = self.charged(past, net)?;
+        Ok(BuyV3 {
+            curve,
+            past: Some(past),
+        })
+    }
+
+    /// What a budget asks for, the remaining tokens left out of account.
+    fn exact_in(&self, quote_in: Lamports) -> Result<ExactIn, QuoteReject> {
         let Reserves {
             virtual_token,
             virtual_quote,
@@ -225,22 +408,66 @@ impl Curve {
         if tokens == 0 {
             return Err(QuoteReject::ZeroAmount);
         }
-        if tokens > u128::from(real_token) {
-            let rest = self.buy_tokens(TokenAmount(real_token))?;
-            return if rest.quote > quote_in {
-                Err(QuoteReject::PastRemaining)
-            } else {
-                Ok(rest)
-            };
+        Ok(ExactIn {
+            net,
+            protocol_fee,
+            creator_fee,
+            tokens: tokens as u64,
+        })
+    }
+
+    /// Base and quote of the pool to be once `curve` completes this one.
+    fn opened(&self, pool: &PoolToBe, curve: Quote) -> Result<(u64, u64), QuoteReject> {
+        let raised = self
+            .reserves
+            .real_quote
+            .checked_add(curve.net.0)
+            .ok_or(QuoteReject::Overflow)?;
+        let quote = raised
+            .checked_sub(pool.migration_fee)
+            .ok_or(QuoteReject::Overflow)?;
+        if pool.base == 0 || quote == 0 {
+            return Err(QuoteReject::EmptyReserves);
         }
-        let quote = sum3(net, protocol_fee, creator_fee)?;
+        Ok((pool.base, quote))
+    }
+
+    /// What `budget` buys from a pool; `None` when nothing.
+    fn past_for(
+        &self,
+        budget: Lamports,
+        (base, quote): (u64, u64),
+    ) -> Result<Option<Quote>, QuoteReject> {
+        let divisor = u128::from(BPS_WHOLE) + u128::from(self.rates.total_bps());
+        if u128::from(budget.0) * u128::from(BPS_WHOLE) / divisor < 2 {
+            return Ok(None);
+        }
+        let (net, protocol_fee, creator_fee) = exact_in_split(budget.0, self.rates)?;
+        let priced = u128::from(net - 1);
+        let tokens = priced * u128::from(base) / (u128::from(quote) + priced);
+        if tokens == 0 {
+            return Ok(None);
+        }
+        let asked = ExactIn {
+            net,
+            protocol_fee,
+            creator_fee,
+            tokens: tokens as u64,
+        };
+        asked.quote(u64::MAX).map(Some)
+    }
+
+    /// `tokens` for `net`, with each fee on it rounded up.
+    fn charged(&self, tokens: u64, net: u64) -> Result<Quote, QuoteReject> {
+        let protocol_fee = fee_on(net, self.rates.protocol_bps)?;
+        let creator_fee = fee_on(net, self.rates.creator_bps)?;
         Ok(Quote {
-            tokens: TokenAmount(tokens as u64),
-            quote: Lamports(quote),
+            tokens: TokenAmount(tokens),
+            quote: Lamports(sum3(net, protocol_fee, creator_fee)?),
             net: Lamports(net),
             protocol_fee: Lamports(protocol_fee),
             creator_fee: Lamports(creator_fee),
-            completes: tokens == u128::from(real_token),
+            completes: false,
         })
     }
 
@@ -269,15 +496,9 @@ impl Curve {
             .ok_or(QuoteReject::EmptyReserves)?;
         let cost = u128::from(tokens.0) * u128::from(virtual_quote) / u128::from(left) + 1;
         let net = u64::try_from(cost).map_err(|_| QuoteReject::Overflow)?;
-        let protocol_fee = fee_on(net, self.rates.protocol_bps)?;
-        let creator_fee = fee_on(net, self.rates.creator_bps)?;
         Ok(Quote {
-            tokens,
-            quote: Lamports(sum3(net, protocol_fee, creator_fee)?),
-            net: Lamports(net),
-            protocol_fee: Lamports(protocol_fee),
-            creator_fee: Lamports(creator_fee),
             completes: tokens.0 == real_token,
+            ..self.charged(tokens.0, net)?
         })
     }
 
@@ -348,51 +569,64 @@ impl Curve {
 
     /// What the program would answer `trade`; `None` when it would refuse.
     ///
-    /// Past the remaining tokens a v3 buy completes the curve and goes on in the pool that the migration will
-    /// open; only the curve's part is answered, and its own limits are not checked. A v1 or v2 buy does so
-    /// only with `partial_fill` (pump-public-docs `docs/instructions/TRADE_V3.md`; 0.5.0 `src/sdk/pump_v3.rs`).
+    /// Past the remaining tokens a v3 buy completes the curve and goes on in the pool that the migration will open: the
+    /// limits are held against both parts, the curve's is answered. What stands in that pool is taken to be as usual
+    /// ([`PoolToBe::USUAL`]). A v1 or v2 buy completes so only with `partial_fill`, which gives up its minimum.
+    /// (pump-public-docs `docs/instructions/TRADE_V3.md`; 0.5.0 `src/sdk/pump_v3.rs`.)
     #[must_use]
     pub fn predicted(&self, trade: &Trade) -> Option<Quote> {
-        if self.tradable == Err(Untradable::Complete) {
+        // v3 refuses cashback coins (`CashbackCoinNotSupported`, 6094).
+        let is_refused = self.cashback && trade.form == Form::V3;
+        if is_refused || self.tradable == Err(Untradable::Complete) {
             return None;
         }
-        let may_complete = trade.form == Form::V3 || trade.partial_fill == Some(true);
-        match trade.amounts {
-            Amounts::ExactIn {
-                quote_in,
-                tokens_min,
-            } => {
+        match (trade.amounts, trade.form) {
+            (
+                Amounts::ExactIn {
+                    quote_in,
+                    tokens_min,
+                },
+                Form::V3,
+            ) => {
+                let buy = self.buy_exact_quote_v3(quote_in, &PoolToBe::USUAL).ok()?;
+                (buy.tokens() >= tokens_min).then_some(buy.curve)
+            }
+            (
+                Amounts::ExactIn {
+                    quote_in,
+                    tokens_min,
+                },
+                Form::V1 | Form::V2,
+            ) => {
                 let quote = self.buy_exact_quote(quote_in).ok()?;
-                let whole = !quote.completes || self.fits_whole(quote_in, quote);
-                if whole {
-                    (quote.tokens >= tokens_min).then_some(quote)
+                let is_past =
+                    quote.completes && self.exact_in(quote_in).ok()?.is_past(&self.reserves);
+                let is_met = if is_past {
+                    trade.partial_fill == Some(true)
                 } else {
-                    may_complete.then_some(quote)
-                }
+                    quote.tokens >= tokens_min
+                };
+                is_met.then_some(quote)
             }
-            Amounts::TokensOut { tokens, quote_max } => {
-                if tokens.0 > self.reserves.real_token {
-                    let rest = self
-                        .buy_tokens(TokenAmount(self.reserves.real_token))
-                        .ok()?;
-                    return (may_complete && rest.quote <= quote_max).then_some(rest);
-                }
-                self.buy_tokens(tokens)
-                    .ok()
-                    .filter(|quote| quote.quote <= quote_max)
+            (Amounts::TokensOut { tokens, quote_max }, Form::V3) => {
+                let buy = self.buy_tokens_v3(tokens, &PoolToBe::USUAL).ok()?;
+                (buy.quote() <= quote_max).then_some(buy.curve)
             }
-            Amounts::Sell { tokens, quote_min } => {
+            (Amounts::TokensOut { tokens, quote_max }, Form::V1 | Form::V2) => {
+                let is_past = tokens.0 > self.reserves.real_token;
+                if is_past && trade.partial_fill != Some(true) {
+                    return None;
+                }
+                let filled = tokens.0.min(self.reserves.real_token);
+                let quote = self.buy_tokens(TokenAmount(filled)).ok()?;
+                (quote.quote <= quote_max).then_some(quote)
+            }
+            (Amounts::Sell { tokens, quote_min }, _) => {
                 let quote = self.sell(tokens).ok()?;
                 (quote.quote >= quote_min && quote.net.0 <= self.reserves.real_quote)
                     .then_some(quote)
             }
         }
-    }
-
-    /// Whether a completing exact-in quote spends its whole budget on the curve, rather than asking for more
-    /// tokens than there are.
-    fn fits_whole(&self, quote_in: Lamports, quote: Quote) -> bool {
-        exact_in_split(quote_in.0, self.rates).is_ok_and(|(net, ..)| net == quote.net.0)
     }
 
     /// Fills in accounts that are still unknown.
@@ -450,6 +684,52 @@ fn launch_tradable(launch: &Launch) -> Result<(), Untradable> {
             Err(Untradable::AccountsUnresolved)
         }
         Some(_) => Ok(()),
+    }
+}
+
+/// The reasons an account gives.
+fn account_tradable(truth: &BondingCurve, accounts: &PumpAccounts) -> Result<(), Untradable> {
+    let unresolved = Key::default();
+    if truth.mayhem {
+        Err(Untradable::Mayhem)
+    } else if accounts.quote_mint != WRAPPED_SOL {
+        Err(Untradable::QuoteNotSol)
+    } else if truth.holder_reward {
+        Err(Untradable::HolderReward)
+    } else if truth.complete || truth.reserves.virtual_token == 0 {
+        Err(Untradable::Complete)
+    } else if accounts.bonding_curve == unresolved
+        || accounts.associated_bonding_curve == unresolved
+    {
+        Err(Untradable::AccountsUnresolved)
+    } else {
+        Ok(())
+    }
+}
+
+/// What a budget asks for.
+struct ExactIn {
+    net: u64,
+    protocol_fee: u64,
+    creator_fee: u64,
+    tokens: u64,
+}
+
+impl ExactIn {
+    /// Whether it asks for more than there is.
+    const fn is_past(&self, reserves: &Reserves) -> bool {
+        self.tokens > reserves.real_token
+    }
+
+    fn quote(self, real_token: u64) -> Result<Quote, QuoteReject> {
+        Ok(Quote {
+            tokens: TokenAmount(self.tokens),
+            quote: Lamports(sum3(self.net, self.protocol_fee, self.creator_fee)?),
+            net: Lamports(self.net),
+            protocol_fee: Lamports(self.protocol_fee),
+            creator_fee: Lamports(self.creator_fee),
+            completes: self.tokens == real_token,
+        })
     }
 }
 
