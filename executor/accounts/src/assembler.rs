@@ -1,0 +1,713 @@
+//! Single accounts into records.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use market::pools::{PoolState, PoolTruth};
+use market::pump::account::{BondingCurve, Global};
+use market::token::{MintAccount, TokenAccount, TokenProgram};
+use market::{
+    AccountReject, CurveTruth, FeeSchedule, Key, LaunchLabAccounts, LookupTables, Mint, Program,
+    PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts, RaydiumCpAccounts, TransferFee,
+    VenueAccounts, VenueTerms, launchlab, lookup, pump, pump_amm, raydium_amm, raydium_cp,
+};
+use shred_wire::Slot;
+
+/// An account as a node told it.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountData<'a> {
+    /// Its address.
+    pub key: Key,
+    /// The program that owns it.
+    pub owner: Key,
+    /// Slot of the block that wrote it, or at which it was read.
+    pub slot: Slot,
+    /// Counts the node's writes: of two of one slot the higher is the later.
+    pub write_version: u64,
+    /// Accounts written by one transaction, or read in one answer, have the same number; no other of that slot has it.
+    pub batch: u64,
+    /// What it holds.
+    pub data: &'a [u8],
+}
+
+/// What the core is told. Fixed size; travels through the accounts ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a ring's cell has the size of the largest"
+)]
+pub enum Update {
+    /// Of a Pump curve.
+    Curve(CurveTruth),
+    /// Of a pool.
+    Pool(PoolTruth),
+}
+
+/// Why an account gave nothing. Every one is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ignored {
+    /// Its owner is no program we read.
+    OtherOwner,
+    /// Older than what was taken of it before.
+    Stale,
+    /// Its bytes are not understood.
+    Rejected(AccountReject),
+    /// No lookup table, or one that is being closed.
+    NoTable(lookup::TableReject),
+    /// A curve of a coin that was not tracked: its account does not name its mint.
+    UntrackedCurve,
+}
+
+/// What an assembler counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Accounts taken.
+    pub account_taken: u64,
+    /// Accounts of programs that are not read.
+    pub account_other_owner: u64,
+    /// Accounts older than what was taken before.
+    pub account_stale: u64,
+    /// Accounts whose bytes are not understood.
+    pub account_rejected: u64,
+    /// Curves of coins that were not tracked.
+    pub curve_untracked: u64,
+    /// Records handed on.
+    pub update_emitted: u64,
+    /// Pools that wait for one of their accounts, or for all of them as one transaction left them.
+    pub pool_incomplete: u64,
+    /// Pools whose coin may hurt who holds it, or whose vault is frozen: never handed on.
+    pub pool_dangerous: u64,
+    /// Accounts taken that venue terms are read from.
+    pub terms_taken: u64,
+    /// Lookup tables taken.
+    pub table_taken: u64,
+}
+
+/// A value with where it comes from.
+#[derive(Clone, Copy, Debug)]
+struct Told<T> {
+    value: T,
+    slot: Slot,
+    write_version: u64,
+    batch: u64,
+}
+
+/// A pool's own account.
+#[derive(Clone, Copy, Debug)]
+enum PoolAccount {
+    PumpAmm(pump_amm::PoolAccount, bool),
+    RaydiumAmm(raydium_amm::Pool),
+    RaydiumCp(raydium_cp::Pool),
+    LaunchLab(launchlab::Pool),
+}
+
+/// Puts accounts together. Runs beside the core, never in it; allocates as the number of accounts grows, which whoever
+/// asks a node for them bounds.
+#[derive(Debug)]
+pub struct Assembler {
+    /// Which epoch's transfer fees count.
+    epoch: u64,
+    /// Coins by their curve's address.
+    coins: HashMap<Key, PumpAccounts>,
+    /// Coins that were found by their mints: (curve, mint), the oldest first.
+    found: VecDeque<(Key, Key)>,
+    found_max: usize,
+    curves: HashMap<Key, (Slot, u64)>,
+    pools: HashMap<Key, Told<PoolAccount>>,
+    balances: HashMap<Key, Told<TokenAccount>>,
+    mints: HashMap<Key, Told<(MintAccount, TokenProgram)>>,
+    cp_configs: HashMap<Key, Told<raydium_cp::Config>>,
+    launch_globals: HashMap<Key, Told<launchlab::GlobalConfig>>,
+    launch_platforms: HashMap<Key, Told<launchlab::PlatformConfig>>,
+    /// Raw, because their parts are read together.
+    terms: HashMap<Key, Told<Vec<u8>>>,
+    tables: HashMap<Key, Told<Vec<Key>>>,
+    /// Pools that depend on an account.
+    dependants: HashMap<Key, HashSet<Key>>,
+    counters: Counters,
+}
+
+impl Assembler {
+    /// Nothing known; transfer fees are those of `epoch`. The newest [`COINS_FOUND_MAX`] coins whose mints are told are
+    /// tracked without being asked for.
+    #[must_use]
+    pub fn new(epoch: u64) -> Self {
+        Self {
+            epoch,
+            coins: HashMap::new(),
+            found: VecDeque::new(),
+            found_max: COINS_FOUND_MAX,
+            curves: HashMap::new(),
+            pools: HashMap::new(),
+            balances: HashMap::new(),
+            mints: HashMap::new(),
+            cp_configs: HashMap::new(),
+            launch_globals: HashMap::new(),
+            launch_platforms: HashMap::new(),
+            terms: HashMap::new(),
+            tables: HashMap::new(),
+            dependants: HashMap::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Another epoch has begun. Pools follow with their next account.
+    pub const fn set_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+    }
+
+    /// As [`Assembler::new`], tracking so many coins by their mints; with 0 only those of [`Assembler::track`].
+    #[must_use]
+    pub fn finding(epoch: u64, coins_max: usize) -> Self {
+        Self {
+            found_max: coins_max,
+            ..Self::new(epoch)
+        }
+    }
+
+    /// Expects the curve of a coin.
+    pub fn track(&mut self, accounts: PumpAccounts) {
+        self.coins.insert(accounts.bonding_curve, accounts);
+    }
+
+    /// Forgets a coin's curve.
+    pub fn untrack(&mut self, bonding_curve: &Key) {
+        self.coins.remove(bonding_curve);
+        self.curves.remove(bonding_curve);
+    }
+
+    /// Forgets a pool. What others share with it stays.
+    pub fn forget_pool(&mut self, pool: &Key) {
+        self.pools.remove(pool);
+        for dependants in self.dependants.values_mut() {
+            dependants.remove(pool);
+        }
+        self.dependants
+            .retain(|_, dependants| !dependants.is_empty());
+    }
+
+    /// Accounts that a pool still needs, with no regard to when each was told.
+    #[must_use]
+    pub fn wanted(&self, pool: &Key) -> Vec<Key> {
+        let Some(told) = self.pools.get(pool) else {
+            return vec![*pool];
+        };
+        let is_missing = |key: &Key| {
+            !self.balances.contains_key(key)
+                && !self.mints.contains_key(key)
+                && !self.cp_configs.contains_key(key)
+                && !self.launch_globals.contains_key(key)
+                && !self.launch_platforms.contains_key(key)
+        };
+        parts(&told.value).into_iter().filter(is_missing).collect()
+    }
+
+    /// Takes an account and hands on what it completes.
+    ///
+    /// A pool is handed on when its own account and both vaults are as one transaction or one answer left them: until
+    /// then the price would be of no moment there ever was.
+    ///
+    /// # Errors
+    /// [`Ignored`]; counted.
+    pub fn take(
+        &mut self,
+        account: &AccountData<'_>,
+        emit: &mut impl FnMut(&Update),
+    ) -> Result<(), Ignored> {
+        let taken = self.take_uncounted(account, emit);
+        match taken {
+            Ok(()) => self.counters.account_taken += 1,
+            Err(Ignored::OtherOwner) => self.counters.account_other_owner += 1,
+            Err(Ignored::Stale) => self.counters.account_stale += 1,
+            Err(Ignored::Rejected(_) | Ignored::NoTable(_)) => self.counters.account_rejected += 1,
+            Err(Ignored::UntrackedCurve) => self.counters.curve_untracked += 1,
+        }
+        taken
+    }
+
+    fn take_uncounted(
+        &mut self,
+        account: &AccountData<'_>,
+        emit: &mut impl FnMut(&Update),
+    ) -> Result<(), Ignored> {
+        if let Some(program) = TokenProgram::of(&account.owner) {
+            return self.take_token(account, program, emit);
+        }
+        match account.owner {
+            LOOKUP_TABLE_PROGRAM => return self.take_table(account),
+            pump::FEE_PROGRAM => return self.take_terms(account),
+            _ => {}
+        }
+        let data = account.data;
+        match Program::of(&account.owner).ok_or(Ignored::OtherOwner)? {
+            Program::Pump if account.key == pump::GLOBAL => {
+                Global::parse(data)?;
+                self.take_terms(account)
+            }
+            Program::Pump => self.take_curve(account, emit),
+            Program::PumpAmm if account.key == pump_amm::GLOBAL_CONFIG => {
+                pump_amm::GlobalConfig::parse(data)?;
+                self.take_terms(account)
+            }
+            Program::PumpAmm => {
+                let pool = pump_amm::PoolAccount::parse(data)?;
+                let by_pump = pump_authority(&pool.base_mint) == Some(pool.creator);
+                self.take_pool(account, PoolAccount::PumpAmm(pool, by_pump), emit)
+            }
+            Program::RaydiumAmm => {
+                let pool = raydium_amm::Pool::parse(data)?;
+                self.take_pool(account, PoolAccount::RaydiumAmm(pool), emit)
+            }
+            Program::RaydiumCp => match raydium_cp::Pool::parse(data) {
+                Ok(pool) => self.take_pool(account, PoolAccount::RaydiumCp(pool), emit),
+                Err(AccountReject::OtherKind) => {
+                    put(
+                        &mut self.cp_configs,
+                        account,
+                        raydium_cp::Config::parse(data)?,
+                    )?;
+                    self.complete_dependants(&account.key, emit);
+                    Ok(())
+                }
+                Err(reject) => Err(reject.into()),
+            },
+            Program::LaunchLab => match launchlab::Pool::parse(data) {
+                Ok(pool) => self.take_pool(account, PoolAccount::LaunchLab(pool), emit),
+                Err(AccountReject::OtherKind) => {
+                    self.take_launch_config(account)?;
+                    self.complete_dependants(&account.key, emit);
+                    Ok(())
+                }
+                Err(reject) => Err(reject.into()),
+            },
+            _ => Err(Ignored::OtherOwner),
+        }
+    }
+
+    fn take_launch_config(&mut self, account: &AccountData<'_>) -> Result<(), Ignored> {
+        match launchlab::GlobalConfig::parse(account.data) {
+            Ok(config) => put(&mut self.launch_globals, account, config),
+            Err(AccountReject::OtherKind) => {
+                let config = launchlab::PlatformConfig::parse(account.data)?;
+                put(&mut self.launch_platforms, account, config)
+            }
+            Err(reject) => Err(reject.into()),
+        }
+    }
+
+    fn take_table(&mut self, account: &AccountData<'_>) -> Result<(), Ignored> {
+        let mut addresses = Vec::new();
+        lookup::read_table(account.data, |address| addresses.push(*address))
+            .map_err(Ignored::NoTable)?;
+        put(&mut self.tables, account, addresses)?;
+        self.counters.table_taken += 1;
+        Ok(())
+    }
+
+    fn take_terms(&mut self, account: &AccountData<'_>) -> Result<(), Ignored> {
+        put(&mut self.terms, account, account.data.to_vec())?;
+        self.counters.terms_taken += 1;
+        Ok(())
+    }
+
+    /// The curve that a coin of Pump's has is derived from its mint, which its account does not name. Two derivations
+    /// for a mint told for the first time, some 10 us; a mint that no curve belongs to costs them, too.
+    fn find_coin(&mut self, mint: &Key, program: TokenProgram) {
+        let find = |seeds: &[&[u8]], program: &Key| {
+            program_address::find_program_address(seeds, program).map(|(address, _)| address)
+        };
+        let Some(bonding_curve) = find(&[b"bonding-curve", mint], &pump::PROGRAM) else {
+            return;
+        };
+        if self.found_max == 0 || self.coins.contains_key(&bonding_curve) {
+            return;
+        }
+        let seeds: [&[u8]; 3] = [&bonding_curve, program.id(), mint];
+        let Some(associated_bonding_curve) = find(&seeds, &ASSOCIATED_TOKEN_PROGRAM) else {
+            return;
+        };
+        while self.found.len() >= self.found_max {
+            let Some((curve, mint)) = self.found.pop_front() else {
+                break;
+            };
+            self.untrack(&curve);
+            if !self.dependants.contains_key(&mint) {
+                self.mints.remove(&mint);
+            }
+        }
+        self.found.push_back((bonding_curve, *mint));
+        self.track(PumpAccounts {
+            mint: Mint(*mint),
+            bonding_curve,
+            associated_bonding_curve,
+            token_program: *program.id(),
+            quote_mint: pump::WRAPPED_SOL,
+            ..PumpAccounts::default()
+        });
+    }
+
+    fn take_curve(
+        &mut self,
+        account: &AccountData<'_>,
+        emit: &mut impl FnMut(&Update),
+    ) -> Result<(), Ignored> {
+        let curve = BondingCurve::parse(account.data)?;
+        let accounts = *self
+            .coins
+            .get(&account.key)
+            .ok_or(Ignored::UntrackedCurve)?;
+        let at = (account.slot, account.write_version);
+        let known = self.curves.entry(account.key).or_default();
+        if at <= *known {
+            return Err(Ignored::Stale);
+        }
+        *known = at;
+        let supply = self.mints.get(&accounts.mint.0);
+        self.counters.update_emitted += 1;
+        emit(&Update::Curve(CurveTruth {
+            accounts,
+            curve,
+            supply: supply.map(|told| told.value.0.supply),
+            slot: account.slot,
+            write_version: account.write_version,
+        }));
+        Ok(())
+    }
+
+    fn take_token(
+        &mut self,
+        account: &AccountData<'_>,
+        program: TokenProgram,
+        emit: &mut impl FnMut(&Update),
+    ) -> Result<(), Ignored> {
+        match TokenAccount::parse(account.data, program) {
+            Ok(balance) => put(&mut self.balances, account, balance)?,
+            Err(AccountReject::OtherKind | AccountReject::Short) => {
+                let mint = MintAccount::parse(account.data, program)?;
+                let is_new = !self.mints.contains_key(&account.key);
+                put(&mut self.mints, account, (mint, program))?;
+                if is_new {
+                    self.find_coin(&account.key, program);
+                }
+            }
+            Err(reject) => return Err(reject.into()),
+        }
+        self.complete_dependants(&account.key, emit);
+        Ok(())
+    }
+
+    fn take_pool(
+        &mut self,
+        account: &AccountData<'_>,
+        pool: PoolAccount,
+        emit: &mut impl FnMut(&Update),
+    ) -> Result<(), Ignored> {
+        put(&mut self.pools, account, pool)?;
+        for part in parts(&pool) {
+            self.dependants.entry(part).or_default().insert(account.key);
+        }
+        self.complete(&account.key, emit);
+        Ok(())
+    }
+
+    fn complete_dependants(&mut self, part: &Key, emit: &mut impl FnMut(&Update)) {
+        let Some(pools) = self.dependants.get(part) else {
+            return;
+        };
+        let pools: Vec<Key> = pools.iter().copied().collect();
+        for pool in pools {
+            self.complete(&pool, emit);
+        }
+    }
+
+    fn complete(&mut self, pool: &Key, emit: &mut impl FnMut(&Update)) {
+        match self.truth(pool) {
+            Ok(truth) => {
+                self.counters.update_emitted += 1;
+                emit(&Update::Pool(truth));
+            }
+            Err(Unfinished::Incomplete) => self.counters.pool_incomplete += 1,
+            Err(Unfinished::Dangerous) => self.counters.pool_dangerous += 1,
+        }
+    }
+
+    /// The pool as all of its accounts have it.
+    fn truth(&self, key: &Key) -> Result<PoolTruth, Unfinished> {
+        let told = self.pools.get(key).ok_or(Unfinished::Incomplete)?;
+        let (accounts, state, slot, write_version) = match &told.value {
+            PoolAccount::PumpAmm(account, made_by_pump) => {
+                let [base, quote] = self.vaults(told, &account.base_vault, &account.quote_vault)?;
+                let (base_mint, base_program) = self.mint(&account.base_mint)?;
+                let (quote_mint, _) = self.mint(&account.quote_mint)?;
+                let state = pump_amm::Pool {
+                    account: *account,
+                    made_by_pump: *made_by_pump,
+                    base_reserve: base.value.amount,
+                    quote_reserve: quote.value.amount,
+                    base_supply: base_mint.supply,
+                    base_fee: base_mint.transfer_fee(self.epoch),
+                    quote_fee: quote_mint.transfer_fee(self.epoch),
+                };
+                let accounts = PumpSwapAccounts {
+                    mint: Mint(account.base_mint),
+                    pool: *key,
+                    base_vault: account.base_vault,
+                    quote_vault: account.quote_vault,
+                    token_program: *base_program.id(),
+                    quote_mint: account.quote_mint,
+                };
+                let (slot, version) = latest([told.at(), base.at(), quote.at()]);
+                (accounts.into(), PoolState::PumpAmm(state), slot, version)
+            }
+            PoolAccount::RaydiumAmm(pool) => {
+                let [coin, pc] = self.vaults(told, &pool.coin_vault, &pool.pc_vault)?;
+                let state = pool.with_vaults(coin.value.amount, pc.value.amount);
+                let (mint, quote_mint) = coin_of(pool.coin_mint, pool.pc_mint);
+                self.mint(&mint.0)?;
+                let accounts = RaydiumAmmAccounts {
+                    mint,
+                    pool: *key,
+                    coin_vault: pool.coin_vault,
+                    pc_vault: pool.pc_vault,
+                    quote_mint,
+                };
+                let (slot, version) = latest([told.at(), coin.at(), pc.at()]);
+                (accounts.into(), PoolState::RaydiumAmm(state), slot, version)
+            }
+            PoolAccount::RaydiumCp(pool) => {
+                let config = self.cp_configs.get(&pool.config);
+                let config = config.ok_or(Unfinished::Incomplete)?.value;
+                let [a, b] = self.vaults(told, &pool.vaults[0], &pool.vaults[1])?;
+                let fees = [self.fee(&pool.mints[0])?, self.fee(&pool.mints[1])?];
+                let state = pool
+                    .with_vaults([a.value.amount, b.value.amount])
+                    .with_transfer_fees(fees);
+                let (mint, quote_mint) = coin_of(pool.mints[0], pool.mints[1]);
+                let coin = usize::from(pool.mints[0] != mint.0);
+                let accounts = RaydiumCpAccounts {
+                    mint,
+                    pool: *key,
+                    amm_config: pool.config,
+                    base_vault: pool.vaults[coin],
+                    quote_vault: pool.vaults[1 - coin],
+                    token_program: pool.token_programs[coin],
+                    quote_mint,
+                    observation: pool.observation,
+                };
+                let (slot, version) = latest([told.at(), a.at(), b.at()]);
+                let state = PoolState::RaydiumCp(state, config);
+                (accounts.into(), state, slot, version)
+            }
+            // Its reserves stand in its own account.
+            PoolAccount::LaunchLab(pool) => {
+                let (accounts, state) = self.launchlab(key, pool)?;
+                (accounts, state, told.slot, told.write_version)
+            }
+        };
+        Ok(PoolTruth {
+            pool: *key,
+            accounts,
+            state,
+            slot,
+            write_version,
+        })
+    }
+
+    fn launchlab(
+        &self,
+        key: &Key,
+        pool: &launchlab::Pool,
+    ) -> Result<(VenueAccounts, PoolState), Unfinished> {
+        let global = self.launch_globals.get(&pool.global_config);
+        let platform = self.launch_platforms.get(&pool.platform_config);
+        let (global, platform) = global.zip(platform).ok_or(Unfinished::Incomplete)?;
+        let terms = launchlab::Terms::new(&global.value, &platform.value, 0)
+            .map_err(|_| Unfinished::Dangerous)?;
+        let (_, token_program) = self.mint(&pool.base_mint)?;
+        let fees = [self.fee(&pool.base_mint)?, self.fee(&pool.quote_mint)?];
+        let vault = |owner: &Key| {
+            program_address::find_program_address(
+                &[owner, &pool.quote_mint],
+                Program::LaunchLab.id(),
+            )
+            .map(|(address, _)| address)
+            .ok_or(Unfinished::Dangerous)
+        };
+        let accounts = LaunchLabAccounts {
+            mint: Mint(pool.base_mint),
+            pool: *key,
+            global_config: pool.global_config,
+            platform_config: pool.platform_config,
+            base_vault: pool.base_vault,
+            quote_vault: pool.quote_vault,
+            token_program: *token_program.id(),
+            quote_mint: pool.quote_mint,
+            platform_fee_vault: vault(&pool.platform_config)?,
+            creator_fee_vault: vault(&pool.creator)?,
+        };
+        let state = pool.with_transfer_fees(fees[0], fees[1]);
+        Ok((accounts.into(), PoolState::LaunchLab(state, terms)))
+    }
+
+    /// Both vaults, as the transaction or answer left them that the pool's account is of.
+    fn vaults(
+        &self,
+        pool: &Told<PoolAccount>,
+        a: &Key,
+        b: &Key,
+    ) -> Result<[&Told<TokenAccount>; 2], Unfinished> {
+        let (Some(a), Some(b)) = (self.balances.get(a), self.balances.get(b)) else {
+            return Err(Unfinished::Incomplete);
+        };
+        if a.value.is_frozen || b.value.is_frozen {
+            return Err(Unfinished::Dangerous);
+        }
+        let same = |told: &Told<TokenAccount>| (told.slot, told.batch) == (pool.slot, pool.batch);
+        if same(a) && same(b) {
+            Ok([a, b])
+        } else {
+            Err(Unfinished::Incomplete)
+        }
+    }
+
+    /// A mint that may be traded.
+    fn mint(&self, key: &Key) -> Result<(&MintAccount, TokenProgram), Unfinished> {
+        let told = self.mints.get(key).ok_or(Unfinished::Incomplete)?;
+        let (mint, program) = &told.value;
+        if mint.dangers().forbidding().is_some() {
+            return Err(Unfinished::Dangerous);
+        }
+        Ok((mint, *program))
+    }
+
+    fn fee(&self, mint: &Key) -> Result<TransferFee, Unfinished> {
+        Ok(self.mint(mint)?.0.transfer_fee(self.epoch))
+    }
+
+    /// Terms of the venues as their accounts have them; `None` while Pump's are not known.
+    ///
+    /// # Errors
+    /// [`AccountReject`] of an account that was taken and does not fit its place.
+    pub fn terms(&self) -> Result<Option<VenueTerms>, AccountReject> {
+        let data = |key: &Key| self.terms.get(key).map(|told| told.value.as_slice());
+        let (Some(global), Some(rates)) = (data(&pump::GLOBAL), data(&pump::FEE_CONFIG)) else {
+            return Ok(None);
+        };
+        let configurable = Global::parse(global)?.creator_fee_configurable;
+        let pump_amm = data(&pump_amm::GLOBAL_CONFIG)
+            .zip(data(&pump_amm::FEE_CONFIG))
+            .map(|(global, rates)| pump_amm::Terms::parse(global, rates))
+            .transpose()?;
+        Ok(Some(VenueTerms {
+            pump: FeeSchedule::parse(rates, configurable)?,
+            pump_amm,
+        }))
+    }
+
+    /// Every lookup table that was taken.
+    #[must_use]
+    pub fn tables(&self) -> LookupTables {
+        let tables = self.tables.iter();
+        LookupTables::new(tables.map(|(key, told)| (*key, told.value.as_slice())))
+    }
+}
+
+/// Why a pool was not handed on.
+enum Unfinished {
+    Incomplete,
+    Dangerous,
+}
+
+impl From<AccountReject> for Ignored {
+    fn from(reject: AccountReject) -> Self {
+        Self::Rejected(reject)
+    }
+}
+
+impl<T> Told<T> {
+    const fn at(&self) -> (Slot, u64) {
+        (self.slot, self.write_version)
+    }
+}
+
+/// Coins that are tracked by their mints at most, about 1 kB each.
+pub const COINS_FOUND_MAX: usize = 65_536;
+/// The associated token account program. Source: spl-associated-token-account.
+const ASSOCIATED_TOKEN_PROGRAM: Key =
+    market::base58::key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+/// The address lookup table program. Source: solana-sdk-ids.
+const LOOKUP_TABLE_PROGRAM: Key =
+    market::base58::key("AddressLookupTab1e1111111111111111111111111");
+
+/// Keeps `value`, unless what is kept is as new.
+fn put<T>(
+    kept: &mut HashMap<Key, Told<T>>,
+    account: &AccountData<'_>,
+    value: T,
+) -> Result<(), Ignored> {
+    let at = (account.slot, account.write_version);
+    if kept.get(&account.key).is_some_and(|told| at <= told.at()) {
+        return Err(Ignored::Stale);
+    }
+    let told = Told {
+        value,
+        slot: account.slot,
+        write_version: account.write_version,
+        batch: account.batch,
+    };
+    kept.insert(account.key, told);
+    Ok(())
+}
+
+fn latest<const N: usize>(parts: [(Slot, u64); N]) -> (Slot, u64) {
+    parts.into_iter().max().unwrap_or_default()
+}
+
+/// Every account beside its own that a pool's price or instructions depend on.
+fn parts(pool: &PoolAccount) -> Vec<Key> {
+    match pool {
+        PoolAccount::PumpAmm(pool, _) => vec![
+            pool.base_vault,
+            pool.quote_vault,
+            pool.base_mint,
+            pool.quote_mint,
+        ],
+        PoolAccount::RaydiumAmm(pool) => {
+            let (coin, _) = coin_of(pool.coin_mint, pool.pc_mint);
+            vec![pool.coin_vault, pool.pc_vault, coin.0]
+        }
+        PoolAccount::RaydiumCp(pool) => vec![
+            pool.vaults[0],
+            pool.vaults[1],
+            pool.mints[0],
+            pool.mints[1],
+            pool.config,
+        ],
+        PoolAccount::LaunchLab(pool) => vec![
+            pool.base_mint,
+            pool.quote_mint,
+            pool.global_config,
+            pool.platform_config,
+        ],
+    }
+}
+
+/// Which of a pool's mints is the coin, and which the quote: wrapped SOL is the quote, else the second.
+fn coin_of(a: Key, b: Key) -> (Mint, Key) {
+    if a == pump::WRAPPED_SOL {
+        (Mint(b), a)
+    } else {
+        (Mint(a), b)
+    }
+}
+
+/// Who makes Pump's own pool of a coin.
+fn pump_authority(mint: &Key) -> Option<Key> {
+    program_address::find_program_address(&[b"pool-authority", mint], &pump::PROGRAM)
+        .map(|(address, _)| address)
+}

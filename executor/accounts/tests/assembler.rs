@@ -1,0 +1,208 @@
+//! Goal: a pool is handed on when all of its accounts are there as one moment had them, and not before.
+//! Method: an AMM v4 pool's accounts, byte by byte; other tests hold each layout against its venue.
+#![allow(clippy::unwrap_used)]
+
+use accounts::{AccountData, Assembler, Ignored, Update};
+use market::pools::PoolState;
+use market::pump::{TOKEN_PROGRAM, WRAPPED_SOL};
+use market::{AccountReject, Key, Program, VenueAccounts};
+use proptest::prelude::*;
+use shred_wire::Slot;
+
+const POOL: Key = [1; 32];
+const COIN_VAULT: Key = [2; 32];
+const PC_VAULT: Key = [3; 32];
+const COIN: Key = [4; 32];
+
+/// `AmmInfo` of a pool that swaps, fee 25 of 10,000.
+fn amm() -> Vec<u8> {
+    let mut data = vec![0; 752];
+    let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &6u64.to_le_bytes());
+    put(176, &25u64.to_le_bytes());
+    put(184, &10_000u64.to_le_bytes());
+    put(336, &COIN_VAULT);
+    put(368, &PC_VAULT);
+    put(400, &COIN);
+    put(432, &WRAPPED_SOL);
+    data
+}
+
+fn token_account(mint: Key, amount: u64) -> Vec<u8> {
+    let mut data = vec![0; 165];
+    data[..32].copy_from_slice(&mint);
+    data[64..72].copy_from_slice(&amount.to_le_bytes());
+    data[108] = 1;
+    data
+}
+
+fn mint() -> Vec<u8> {
+    let mut data = vec![0; 82];
+    data[36..44].copy_from_slice(&1_000_000u64.to_le_bytes());
+    data[44] = 6;
+    data[45] = 1;
+    data
+}
+
+struct Feed {
+    assembler: Assembler,
+    updates: Vec<Update>,
+}
+
+impl Feed {
+    fn new() -> Self {
+        Self {
+            assembler: Assembler::new(900),
+            updates: Vec::new(),
+        }
+    }
+
+    /// Takes an account that the transaction numbered `batch` of `slot` wrote.
+    fn take(&mut self, key: Key, data: &[u8], slot: u64, batch: u64) -> Result<(), Ignored> {
+        let owner = if key == POOL {
+            *Program::RaydiumAmm.id()
+        } else {
+            TOKEN_PROGRAM
+        };
+        self.assembler.take(
+            &AccountData {
+                key,
+                owner,
+                slot: Slot(slot),
+                write_version: batch,
+                batch,
+                data,
+            },
+            &mut |update| self.updates.push(*update),
+        )
+    }
+
+    fn whole(&mut self, slot: u64, batch: u64, coin: u64, pc: u64) {
+        self.take(POOL, &amm(), slot, batch).unwrap();
+        self.take(COIN_VAULT, &token_account(COIN, coin), slot, batch)
+            .unwrap();
+        self.take(PC_VAULT, &token_account(WRAPPED_SOL, pc), slot, batch)
+            .unwrap();
+    }
+
+    fn vaults(&self) -> Option<(u64, u64)> {
+        match self.updates.last()? {
+            Update::Pool(truth) => match truth.state {
+                PoolState::RaydiumAmm(pool) => Some((pool.coin, pool.pc)),
+                _ => None,
+            },
+            Update::Curve(_) => None,
+        }
+    }
+}
+
+#[test]
+fn a_pool_is_told_once_all_of_it_is_there() {
+    let mut feed = Feed::new();
+    assert_eq!(feed.assembler.wanted(&POOL), [POOL]);
+    feed.whole(10, 1, 500, 700);
+    assert!(feed.updates.is_empty(), "its mint is not known");
+    assert_eq!(feed.assembler.wanted(&POOL), [COIN]);
+    feed.take(COIN, &mint(), 9, 5).unwrap();
+    assert_eq!(feed.vaults(), Some((500, 700)));
+    let Update::Pool(truth) = feed.updates[0] else {
+        panic!("not a pool")
+    };
+    assert_eq!(
+        (truth.pool, truth.slot, truth.write_version),
+        (POOL, Slot(10), 1)
+    );
+    let VenueAccounts::RaydiumAmm(accounts) = truth.accounts else {
+        panic!("another venue's")
+    };
+    assert_eq!((accounts.mint.0, accounts.quote_mint), (COIN, WRAPPED_SOL));
+    assert!(feed.assembler.wanted(&POOL).is_empty());
+}
+
+#[test]
+fn vaults_of_two_transactions_make_no_price() {
+    let mut feed = Feed::new();
+    feed.take(COIN, &mint(), 9, 5).unwrap();
+    feed.whole(10, 1, 500, 700);
+    assert_eq!(feed.updates.len(), 1);
+    feed.take(POOL, &amm(), 11, 2).unwrap();
+    feed.take(COIN_VAULT, &token_account(COIN, 400), 11, 2)
+        .unwrap();
+    assert_eq!(feed.updates.len(), 1, "half of a swap");
+    feed.take(PC_VAULT, &token_account(WRAPPED_SOL, 880), 11, 2)
+        .unwrap();
+    assert_eq!(feed.vaults(), Some((400, 880)));
+    let stale = feed.take(PC_VAULT, &token_account(WRAPPED_SOL, 1), 11, 2);
+    assert_eq!(stale, Err(Ignored::Stale));
+    assert_eq!(feed.assembler.counters().account_stale, 1);
+}
+
+#[test]
+fn a_frozen_vault_or_a_dangerous_coin_is_never_told() {
+    let mut feed = Feed::new();
+    feed.take(COIN, &mint(), 9, 5).unwrap();
+    let mut frozen = token_account(COIN, 500);
+    frozen[108] = 2;
+    feed.take(POOL, &amm(), 10, 1).unwrap();
+    feed.take(COIN_VAULT, &frozen, 10, 1).unwrap();
+    feed.take(PC_VAULT, &token_account(WRAPPED_SOL, 700), 10, 1)
+        .unwrap();
+    assert!(feed.updates.is_empty());
+    assert_eq!(feed.assembler.counters().pool_dangerous, 1);
+}
+
+#[test]
+fn what_is_not_understood_is_refused_and_counted() {
+    let mut feed = Feed::new();
+    assert_eq!(
+        feed.take(POOL, &amm()[..751], 1, 1),
+        Err(Ignored::Rejected(AccountReject::Short))
+    );
+    let other = AccountData {
+        key: POOL,
+        owner: [77; 32],
+        slot: Slot(1),
+        write_version: 1,
+        batch: 1,
+        data: &[],
+    };
+    let refused = feed.assembler.take(&other, &mut |_| ());
+    assert_eq!(refused, Err(Ignored::OtherOwner));
+    let curve = AccountData {
+        owner: *Program::Pump.id(),
+        data: &[0x17, 0xb7, 0xf8, 0x37, 0x60, 0xd8, 0xac, 0x60],
+        ..other
+    };
+    assert!(matches!(
+        feed.assembler.take(&curve, &mut |_| ()),
+        Err(Ignored::Rejected(AccountReject::Short))
+    ));
+    let counters = feed.assembler.counters();
+    assert_eq!(
+        (counters.account_rejected, counters.account_other_owner),
+        (2, 1)
+    );
+    assert_eq!(feed.assembler.terms(), Ok(None));
+    assert!(feed.assembler.tables().is_empty());
+}
+
+proptest! {
+    /// Goal: no account of any program makes it panic, whatever its bytes are.
+    #[test]
+    fn any_bytes_are_taken_or_refused(
+        program in prop::sample::select(Program::ALL.to_vec()),
+        kind in prop::sample::select(vec![0usize, 1, 2, 3]),
+        data in prop::collection::vec(any::<u8>(), 0..1_300),
+    ) {
+        let owner = match kind {
+            0 => *program.id(),
+            1 => TOKEN_PROGRAM,
+            2 => market::pump::TOKEN_2022_PROGRAM,
+            _ => market::pump::FEE_PROGRAM,
+        };
+        let mut assembler = Assembler::new(0);
+        let account = AccountData { key: [5; 32], owner, slot: Slot(1), write_version: 1, batch: 1, data: &data };
+        let _ = assembler.take(&account, &mut |_| ());
+        let _ = assembler.terms();
+    }
+}
