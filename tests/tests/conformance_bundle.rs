@@ -1,4 +1,5 @@
-//! The bundle builder's bytes against those of the official crates, and of Pump's own client.
+//! The bundle builder's bytes against those of the official crates, of Pump's own client, and for Raydium's venues of
+//! another trader's.
 //!
 //! Inside its class (writable signer, readonly signer, writable, readonly) the order of keys is free, so
 //! messages are compared with indices resolved: the same header, the same keys per class, the same
@@ -8,12 +9,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use agave_transaction_view::sanitize::SanitizeConfig;
+use agave_transaction_view::transaction_view::TransactionView;
 use bundle::{
-    Builder, BuilderConfig, BundleCell, ComputeBudget, RecentBlockhash, Signer, WireVersion, pda,
+    Builder, BuilderConfig, BundleCell, ComputeBudget, RecentBlockhash, Signer, UnitLimits,
+    WireVersion, pda,
 };
-use market::{Lamports, Mint, PumpAccounts, Side, TokenAmount};
+use market::{
+    Lamports, LaunchLabAccounts, Mint, PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts,
+    RaydiumCpAccounts, Side, TokenAmount, VenueAccounts,
+};
 use risk::{Approved, Control, Fill, Gate, Limits, Mode};
 use serde_json::Value;
+use shred_wire::txn::{V1_HEAP_LEN_MAX, V1_HEAP_LEN_MIN};
 use shred_wire::{Nanos, Slot};
 use solana_compute_budget_interface::ComputeBudgetInstruction;
 use solana_hash::Hash;
@@ -28,6 +36,18 @@ use strategy::{Intent, LaneClass, Origin, Venue};
 
 const TIP_ACCOUNT: [u8; 32] = [0x71; 32];
 const TIP: u64 = 12_345;
+/// What a single private transaction transfers of it; the rest is priority fee.
+const TIP_OF_SPLIT: u64 = 3_703;
+/// What a guarded transaction leaves in the wallet.
+const FLOOR: u64 = 67_890;
+/// Slots that a guarded transaction may wait.
+const SLOTS: u64 = 5;
+const LANES: [LaneClass; LaneClass::COUNT] = [
+    LaneClass::PrivateBundle,
+    LaneClass::PrivateTransaction,
+    LaneClass::Public,
+    LaneClass::PriorityBundle,
+];
 const BLOCKHASH: RecentBlockhash = RecentBlockhash {
     hash: [0xbb; 32],
     slot: Slot(9),
@@ -59,45 +79,109 @@ fn every_trade_is_the_one_pumps_client_builds() {
                 assert_eq!(trade[1].data.pop(), Some(1));
                 trade[1].data.push(0);
             }
+            let limit = case["quote"].as_u64().unwrap();
+            let accounts = pump_accounts(&case).into();
             for version in [WireVersion::V0, WireVersion::V1] {
-                for lane in [LaneClass::PrivateBundle, LaneClass::Public] {
-                    check(&case, venue, side, version, lane, &trade);
+                for lane in LANES {
+                    let intent = intent(&case, venue, side, lane, limit, accounts);
+                    check(&case, intent, version, false, &trade);
                     compared += 1;
                 }
             }
         }
     }
-    assert_eq!(compared, (12 * 2 + 6 * 2) * 4);
+    assert_eq!(compared, (12 * 2 + 6 * 2) * 8);
 }
 
-/// Builds the case and holds the bytes to the official compiler's message of `trade`.
-fn check(
-    case: &Value,
-    venue: Venue,
-    side: Side,
-    version: WireVersion,
-    lane: LaneClass,
-    trade: &[Instruction],
-) {
+#[test]
+fn every_pool_trade_is_the_one_others_build() {
+    let swap = include_str!("../fixtures/pools/pump_swap.jsonl");
+    let raydium = include_str!("../fixtures/pools/raydium.jsonl");
+    let mut compared = 0;
+    for line in swap.lines().chain(raydium.lines()) {
+        let case: Value = serde_json::from_str(line).unwrap();
+        for (name, venue) in [
+            ("pump_swap", Venue::PumpSwap),
+            ("raydium_amm", Venue::RaydiumAmm),
+            ("raydium_cp", Venue::RaydiumCp),
+            ("launchlab", Venue::LaunchLab),
+        ] {
+            for (way, side) in [("buy", Side::Buy), ("sell", Side::Sell)] {
+                let Some(instructions) = case[format!("{name}_{way}")].as_array() else {
+                    continue;
+                };
+                let trade: Vec<Instruction> = instructions.iter().map(instruction).collect();
+                let minimum = &case[format!("{name}_minimum")];
+                let limit = match (side, minimum.as_u64()) {
+                    (Side::Sell, Some(minimum)) => minimum,
+                    _ => case["quote"].as_u64().unwrap(),
+                };
+                for version in [WireVersion::V0, WireVersion::V1] {
+                    for lane in LANES {
+                        let accounts = pool_accounts(&case, venue);
+                        let intent = intent(&case, venue, side, lane, limit, accounts);
+                        check(&case, intent, version, false, &trade);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    // Eight cases a venue; AMM v4 has four, since it knows SPL Token only.
+    assert_eq!(compared, (8 + 4 + 8 + 8) * 2 * 8);
+}
+
+/// Goal: guards and the mark stand where they should and change nothing else.
+#[test]
+fn a_guarded_trade_is_the_same_trade_between_its_guards() {
+    let raydium = include_str!("../fixtures/pools/raydium.jsonl");
+    for line in raydium.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let list = case["launchlab_buy"].as_array().unwrap();
+        let mut trade = vec![instruction(&case["slot_guard"])];
+        trade.extend(list.iter().map(instruction));
+        for version in [WireVersion::V0, WireVersion::V1] {
+            let limit = case["quote"].as_u64().unwrap();
+            let accounts = pool_accounts(&case, Venue::LaunchLab);
+            let (side, lane) = (Side::Buy, LaneClass::PrivateBundle);
+            let intent = intent(&case, Venue::LaunchLab, side, lane, limit, accounts);
+            check(&case, intent, version, true, &trade);
+        }
+    }
+}
+
+/// Builds the intent and holds the bytes to the official compiler's message of `trade`; with `guards`, under a slot
+/// guard, over a floor and asking to be first.
+fn check(case: &Value, intent: Intent, version: WireVersion, guards: bool, trade: &[Instruction]) {
     let seed = [case["seed"].as_u64().unwrap() as u8; 32];
+    let listed = |name: &str, other: u8| match &case[name] {
+        Value::Null => vec![[other; 32]],
+        found => vec![key(found)],
+    };
     let config = BuilderConfig {
         version,
         entry_budget: BUDGET,
         exit_budget: BUDGET,
+        unit_limits: UnitLimits::none(),
         tip_accounts: vec![TIP_ACCOUNT],
-        fee_recipients: vec![key(&case["fee_recipient"])],
-        buyback_fee_recipients: vec![key(&case["buyback_fee_recipient"])],
+        fee_recipients: listed("fee_recipient", 0x72),
+        buyback_fee_recipients: listed("buyback_fee_recipient", 0x73),
+        dont_front: asks_to_be_first(version, guards),
+        slot_guard_slots: guards.then_some(SLOTS),
+        wallet_floor: guards.then_some(Lamports(FLOOR)),
         ..BuilderConfig::default()
     };
+    let lane = intent.lane;
     let mut builder = Builder::new(&config, Signer::from_seed(&seed).unwrap()).unwrap();
     let mut cell = BundleCell::new();
     builder
-        .build(&approve(case, venue, side, lane), &BLOCKHASH, &mut cell)
+        .build(&approve(intent), &BLOCKHASH, &mut cell)
         .unwrap();
 
     let bytes = cell.transaction(0).unwrap();
     let ours: VersionedTransaction = wincode::deserialize(bytes).unwrap();
     assert_eq!(wincode::serialize(&ours).unwrap(), bytes, "one encoding");
+    assert!(agave_accepts(bytes));
     ours.sanitize().unwrap();
     assert_eq!(ours.verify_with_results(), [true]);
     let user = Keypair::new_from_array(seed);
@@ -108,7 +192,7 @@ fn check(
     );
     assert_eq!(ours.message.serialize(), cell.message(0).unwrap());
 
-    let theirs = official(&user.pubkey(), version, lane, trade);
+    let theirs = official(&user.pubkey(), version, lane, guards, trade);
     assert_eq!(ours.message.header(), theirs.header());
     assert_eq!(ours.message.recent_blockhash(), theirs.recent_blockhash());
     assert_eq!(classes(&ours.message), classes(&theirs));
@@ -125,27 +209,58 @@ fn check(
     }
 }
 
+/// All three guards at once are too long for a Pump v2 buy in v0, and a builder has one configuration.
+fn asks_to_be_first(version: WireVersion, guards: bool) -> bool {
+    guards && version == WireVersion::V1
+}
+
+/// Whether the validator's own parser takes the bytes, with the limits that the validator hands in.
+fn agave_accepts(bytes: &[u8]) -> bool {
+    let config = SanitizeConfig {
+        min_requested_heap_size: V1_HEAP_LEN_MIN,
+        max_requested_heap_size: V1_HEAP_LEN_MAX,
+        max_instructions: 64,
+        max_accounts_per_instruction: Some(255),
+    };
+    TransactionView::try_new_sanitized(bytes, &config).is_ok()
+}
+
 /// The same transaction written with the official builders and compiled by the official compiler.
 fn official(
     user: &Pubkey,
     version: WireVersion,
     lane: LaneClass,
+    guards: bool,
     trade: &[Instruction],
 ) -> VersionedMessage {
     let mut instructions = trade.to_vec();
-    if lane != LaneClass::Public {
-        instructions.push(solana_system_interface::instruction::transfer(
-            user,
-            &TIP_ACCOUNT.into(),
-            TIP,
-        ));
+    let transfer = solana_system_interface::instruction::transfer;
+    let (tip, extra_fee) = match lane {
+        LaneClass::PrivateBundle => (TIP, 0),
+        LaneClass::PrivateTransaction => (TIP_OF_SPLIT, TIP - TIP_OF_SPLIT),
+        LaneClass::PriorityBundle => (0, TIP),
+        LaneClass::Public => (0, 0),
+    };
+    if tip > 0 {
+        instructions.push(transfer(user, &TIP_ACCOUNT.into(), tip));
+    }
+    if guards {
+        let mut floor = transfer(user, user, FLOOR);
+        if asks_to_be_first(version, guards) {
+            let front = "jitodontfront111111111111111111111111111111".parse();
+            let front = AccountMeta::new_readonly(front.unwrap(), false);
+            floor.accounts.push(front);
+        }
+        instructions.push(floor);
     }
     let hash = Hash::new_from_array(BLOCKHASH.hash);
+    let limit = u64::from(BUDGET.unit_limit);
     match version {
         WireVersion::V0 => {
+            let price = BUDGET.unit_price_micro_lamports + extra_fee * 1_000_000 / limit;
             let budget = [
                 ComputeBudgetInstruction::set_compute_unit_limit(BUDGET.unit_limit),
-                ComputeBudgetInstruction::set_compute_unit_price(BUDGET.unit_price_micro_lamports),
+                ComputeBudgetInstruction::set_compute_unit_price(price),
                 ComputeBudgetInstruction::set_loaded_accounts_data_size_limit(
                     BUDGET.loaded_accounts_data_size_limit,
                 ),
@@ -154,11 +269,9 @@ fn official(
             VersionedMessage::V0(v0::Message::try_compile(user, &all, &[], hash).unwrap())
         }
         WireVersion::V1 => {
-            let fee = (u128::from(BUDGET.unit_limit)
-                * u128::from(BUDGET.unit_price_micro_lamports))
-            .div_ceil(1_000_000);
+            let fee = (limit * BUDGET.unit_price_micro_lamports).div_ceil(1_000_000) + extra_fee;
             let config = TransactionConfig::empty()
-                .with_priority_fee(fee as u64)
+                .with_priority_fee(fee)
                 .with_compute_unit_limit(BUDGET.unit_limit)
                 .with_loaded_accounts_data_size_limit(BUDGET.loaded_accounts_data_size_limit);
             VersionedMessage::V1(
@@ -201,15 +314,11 @@ fn resolved(message: &VersionedMessage) -> Vec<(Pubkey, Vec<Pubkey>, Vec<u8>)> {
     message.instructions().iter().map(of).collect()
 }
 
-/// The intent of a case, through the gate. A launch carries only what a launch shows.
-fn approve(case: &Value, venue: Venue, side: Side, lane: LaneClass) -> Approved {
-    let (quote, tokens) = (
-        case["quote"].as_u64().unwrap(),
-        case["tokens"].as_u64().unwrap(),
-    );
+/// A launch's accounts: only what a launch shows.
+fn pump_accounts(case: &Value) -> PumpAccounts {
     let (mint, token_program) = (key(&case["mint"]), key(&case["token_program"]));
     let bonding_curve = pda::bonding_curve(&mint).unwrap();
-    let accounts = PumpAccounts {
+    PumpAccounts {
         mint: Mint(mint),
         bonding_curve,
         associated_bonding_curve: pda::associated_token_account(
@@ -221,29 +330,97 @@ fn approve(case: &Value, venue: Venue, side: Side, lane: LaneClass) -> Approved 
         token_program,
         quote_mint: market::pump::WRAPPED_SOL,
         creator: key(&case["creator"]),
-        associated_quote_bonding_curve: None,
-        creator_vault: None,
-        associated_creator_vault: None,
-        sharing_config: None,
-        fee_recipient: None,
-        buyback_fee_recipient: None,
-    };
+        ..PumpAccounts::default()
+    }
+}
+
+fn pool_accounts(case: &Value, venue: Venue) -> VenueAccounts {
+    let of = |name: &str| key(&case[name]);
+    let (mint, pool, token_program) = (Mint(of("mint")), of("pool"), of("token_program"));
+    let (base_vault, quote_vault) = (of("base_vault"), of("quote_vault"));
+    let quote_mint = market::pump::WRAPPED_SOL;
+    match venue {
+        Venue::PumpSwap => PumpSwapAccounts {
+            mint,
+            pool,
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+        }
+        .into(),
+        Venue::RaydiumAmm => {
+            let sol_is_coin = case["sol_is_coin"].as_bool().unwrap();
+            let (coin_vault, pc_vault) = match sol_is_coin {
+                true => (quote_vault, base_vault),
+                false => (base_vault, quote_vault),
+            };
+            RaydiumAmmAccounts {
+                mint,
+                pool,
+                coin_vault,
+                pc_vault,
+                quote_mint,
+            }
+            .into()
+        }
+        Venue::RaydiumCp => RaydiumCpAccounts {
+            mint,
+            pool,
+            amm_config: of("amm_config"),
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+            observation: of("observation"),
+        }
+        .into(),
+        Venue::LaunchLab => LaunchLabAccounts {
+            mint,
+            pool,
+            global_config: of("global_config"),
+            platform_config: of("platform_config"),
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+            platform_fee_vault: of("platform_fee_vault"),
+            creator_fee_vault: of("creator_fee_vault"),
+        }
+        .into(),
+        Venue::PumpV3 | Venue::PumpV2 => unreachable!("curves have their own cases"),
+    }
+}
+
+/// The intent of a case. A guarded one may wait until the case's slot.
+fn intent(
+    case: &Value,
+    venue: Venue,
+    side: Side,
+    lane: LaneClass,
+    limit: u64,
+    accounts: VenueAccounts,
+) -> Intent {
     let buys = side == Side::Buy;
-    let intent = Intent {
+    Intent {
         id: 1,
         origin: Origin::Launch,
         venue,
         lane,
         side,
-        mint: accounts.mint,
-        spend: Lamports(if buys { quote } else { 0 }),
-        tokens: TokenAmount(tokens),
-        receive_min: Lamports(if buys { 0 } else { quote }),
+        mint: *accounts.mint(),
+        spend: Lamports(if buys { limit } else { 0 }),
+        tokens: TokenAmount(case["tokens"].as_u64().unwrap()),
+        receive_min: Lamports(if buys { 0 } else { limit }),
         tip: Lamports(if lane == LaneClass::Public { 0 } else { TIP }),
-        slot: Slot(1),
+        slot: Slot(case["slot"].as_u64().map_or(1, |slot| slot - SLOTS)),
         at: Nanos(1),
         accounts,
-    };
+    }
+}
+
+/// Passes the gate, as everything must that becomes bytes.
+fn approve(intent: Intent) -> Approved {
     let most = Lamports(u64::MAX);
     let limits = Limits {
         per_trade_max: most,
@@ -252,15 +429,12 @@ fn approve(case: &Value, venue: Venue, side: Side, lane: LaneClass) -> Approved 
         ..Limits::default()
     };
     let mut gate = Gate::new(limits, Arc::new(Control::new(Mode::Active))).unwrap();
-    if !buys {
-        assert!(gate.adopt(
-            intent.mint,
-            1,
-            Fill {
-                tokens: intent.tokens,
-                quote: Lamports(1)
-            }
-        ));
+    if intent.side == Side::Sell {
+        let held = Fill {
+            tokens: intent.tokens,
+            quote: Lamports(1),
+        };
+        assert!(gate.adopt(intent.mint, 1, held));
     }
     gate.check(intent, Nanos(1)).unwrap()
 }

@@ -1,10 +1,26 @@
 //! Addresses of programs and accounts this crate writes into transactions.
 //!
-//! The venue's own addresses stand in [`market::pump`], beside the decoders that recognise them.
+//! The venues' own addresses stand in `market`, beside the decoders that recognise them.
 
-use market::Key;
 use market::base58::key;
+pub use market::launchlab::{
+    AUTHORITY as LAUNCHLAB_AUTHORITY, EVENT_AUTHORITY as LAUNCHLAB_EVENT_AUTHORITY,
+};
 pub use market::pump::{PROGRAM as PUMP_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, WRAPPED_SOL};
+pub use market::pump_amm::{
+    EVENT_AUTHORITY as PUMP_AMM_EVENT_AUTHORITY, FEE_CONFIG as PUMP_AMM_FEE_CONFIG,
+    GLOBAL_CONFIG as PUMP_AMM_GLOBAL_CONFIG, PROGRAM as PUMP_AMM_PROGRAM,
+};
+pub use market::raydium_amm::AUTHORITY as RAYDIUM_AMM_AUTHORITY;
+pub use market::raydium_cp::AUTHORITY as RAYDIUM_CP_AUTHORITY;
+use market::{Key, Program};
+
+/// Raydium AMM v4.
+pub const RAYDIUM_AMM_PROGRAM: Key = *Program::RaydiumAmm.id();
+/// Raydium CPMM.
+pub const RAYDIUM_CP_PROGRAM: Key = *Program::RaydiumCp.id();
+/// LaunchLab.
+pub const LAUNCHLAB_PROGRAM: Key = *Program::LaunchLab.id();
 
 /// System program: transfers the tip, creates accounts.
 pub const SYSTEM_PROGRAM: Key = [0; 32];
@@ -23,6 +39,13 @@ pub const PUMP_EVENT_AUTHORITY: Key = key("Ce6TQqeHC9p8KetsN6JsjHK7UTZk7nasjjnr7
 pub const PUMP_FEE_CONFIG: Key = key("8Wf5TiAheLUqBrKXeYg2JtAFFMWtKdG2BSFgqUcPVwTt");
 /// Pump PDA `["global_volume_accumulator"]`.
 pub const PUMP_GLOBAL_VOLUME_ACCUMULATOR: Key = key("Hq2wp8uJ9jCPsYgNHex8RtqdvMPfVGoYwjvF1ATiwn2Y");
+
+/// Lighthouse, a program of assertions. Not ours, not Solana's, and named only when an operator asks for a slot
+/// guard. Source: Jac0xb/lighthouse; lighthouse-sdk 2.0.0.
+pub const LIGHTHOUSE_PROGRAM: Key = key("L2TExMFKdjpN9kozasaurPirfHy9P8sbXoAN1qA3S95");
+/// What block engines take for "first of its bundle" on any instruction. Any key that begins so does; no account
+/// stands there. Source: Jito documentation on `jitodontfront`; solana.com "MEV Protection with Jito DontFront".
+pub const JITO_DONT_FRONT: Key = key("jitodontfront111111111111111111111111111111");
 
 /// Mainnet tip accounts of the Jito block engine.
 ///
@@ -54,7 +77,8 @@ pub const PUMP_FEE_RECIPIENTS: [Key; 8] = [
     key("G5UZAVbAf46s7cKWoyKu8kYTip9DGTpbLZ2qa9Aq69dP"),
 ];
 
-/// Buyback fee recipients (`Global.buyback_fee_recipients`): every v2 and v3 trade names one of them.
+/// Buyback fee recipients (`Global.buyback_fee_recipients`): every v2 and v3 trade names one of them. PumpSwap's
+/// own list (`GlobalConfig.buyback_fee_recipients`) holds the same eight.
 ///
 /// Source: as for [`PUMP_FEE_RECIPIENTS`]; one public client has the two lists swapped.
 pub const PUMP_BUYBACK_FEE_RECIPIENTS: [Key; 8] = [
@@ -95,6 +119,34 @@ mod tests {
         assert_eq!(
             derive(&[b"fee_config", &PUMP_PROGRAM], &PUMP_FEE_PROGRAM),
             Some(PUMP_FEE_CONFIG)
+        );
+        assert_eq!(
+            derive(&[b"global_config"], &PUMP_AMM_PROGRAM),
+            Some(PUMP_AMM_GLOBAL_CONFIG)
+        );
+        assert_eq!(
+            derive(&[b"__event_authority"], &PUMP_AMM_PROGRAM),
+            Some(PUMP_AMM_EVENT_AUTHORITY)
+        );
+        assert_eq!(
+            derive(&[b"fee_config", &PUMP_AMM_PROGRAM], &PUMP_FEE_PROGRAM),
+            Some(PUMP_AMM_FEE_CONFIG)
+        );
+        assert_eq!(
+            derive(&[b"amm authority"], &RAYDIUM_AMM_PROGRAM),
+            Some(RAYDIUM_AMM_AUTHORITY)
+        );
+        assert_eq!(
+            derive(&[b"vault_and_lp_mint_auth_seed"], &RAYDIUM_CP_PROGRAM),
+            Some(RAYDIUM_CP_AUTHORITY)
+        );
+        assert_eq!(
+            derive(&[b"vault_auth_seed"], &LAUNCHLAB_PROGRAM),
+            Some(LAUNCHLAB_AUTHORITY)
+        );
+        assert_eq!(
+            derive(&[b"__event_authority"], &LAUNCHLAB_PROGRAM),
+            Some(LAUNCHLAB_EVENT_AUTHORITY)
         );
     }
 

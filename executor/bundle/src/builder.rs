@@ -1,39 +1,72 @@
 //! Approved intent to signed bundle.
 
-use market::{Key, Lamports, PumpAccounts, Side};
+use std::sync::Arc;
+
+use market::{Bps, Key, Lamports, Side, TokenAmount, VenueAccounts};
 use risk::Approved;
 use strategy::{Intent, LaneClass, Venue};
 
 use crate::address::{
-    JITO_TIP_ACCOUNTS, PUMP_BUYBACK_FEE_RECIPIENTS, PUMP_FEE_RECIPIENTS, TOKEN_2022_PROGRAM,
-    TOKEN_PROGRAM, WRAPPED_SOL,
+    JITO_TIP_ACCOUNTS, PUMP_BUYBACK_FEE_RECIPIENTS, PUMP_FEE_RECIPIENTS, WRAPPED_SOL,
 };
 use crate::blockhash::RecentBlockhash;
 use crate::cell::{BundleCell, CellFull};
 use crate::coin::{CoinTable, Underivable};
+use crate::ladder::{Held, LadderSigner, NoRung, NotReleased, Released, Wanted};
 use crate::pda;
-use crate::pump::{self, Trader};
-use crate::signer::{KeyClass, Signer, SigningPair, ThrowAway};
+use crate::signer::{KeyClass, Signer, ThrowAway};
+use crate::signing::{Halted, Signing, Way};
 use crate::template::{
-    Aliased, CompileError, ComputeBudget, KeyField, Patch, Template, ValueField, WireVersion,
+    Aliased, CompileError, ComputeBudget, KeyField, Patch, PriceSource, Template, ValueField,
+    WireVersion,
 };
+use crate::trader::Trader;
+use crate::transaction::{Form, WrappedSol};
+use crate::units::UnitLimits;
+
+mod draft;
+mod templates;
+
+pub use draft::Draft;
+use templates::{TemplateSet, TokenProgram};
 
 /// What the builder is made from. Lists are the operator's to override; an intent cannot.
 #[derive(Clone, Debug)]
 pub struct BuilderConfig {
     /// Wire version of every transaction built.
     pub version: WireVersion,
-    /// Compute budget of buys.
+    /// Compute budget of buys; its unit limit is for venues that `unit_limits` leaves open.
     pub entry_budget: ComputeBudget,
-    /// Compute budget of sells.
+    /// Compute budget of sells; its unit limit is for venues that `unit_limits` leaves open.
     pub exit_budget: ComputeBudget,
+    /// Unit limits by venue and side.
+    pub unit_limits: UnitLimits,
     /// Tip accounts the block engine recognises.
     pub tip_accounts: Vec<Key>,
     /// Smallest tip a tipped lane takes.
     pub tip_min: Lamports,
+    /// How much of the tip of a single private transaction is priority fee; the rest is transferred.
+    pub priority_share: Bps,
+    /// Whether bundles and private transactions ask to be the first of their bundle (`jitodontfront`), so that
+    /// nobody can bundle something before them. Engines refuse a bundle in which such a transaction follows one
+    /// without the mark, so only the first transaction of a cell carries it.
+    pub dont_front: bool,
+    /// How venues that trade wrapped SOL get it.
+    pub wrapped_sol: WrappedSol,
+    /// Whether a sell closes our account for the coin, for its rent. Only for a caller whose every sell is of all it
+    /// holds, and who accepts the risk: closing fails, and the sale with it, while the account is not empty, so
+    /// anybody can hold an exit up by sending us a token of the coin first.
+    pub close_coin_account: bool,
+    /// Slots after its trigger in which a transaction may still execute; later it fails and costs its fee where
+    /// failures land. Names an outside program, Lighthouse, which the operator has to trust not to be changed
+    /// against him. `None` leaves it out.
+    pub slot_guard_slots: Option<u64>,
+    /// Lamports the wallet is left with, or the transaction fails; [`Builder::set_wallet_floor`] moves it. `None`
+    /// leaves the guard out.
+    pub wallet_floor: Option<Lamports>,
     /// Protocol fee recipients of ordinary coins (v2).
     pub fee_recipients: Vec<Key>,
-    /// Buyback fee recipients (v2 and v3).
+    /// Buyback fee recipients (Pump and PumpSwap).
     pub buyback_fee_recipients: Vec<Key>,
     /// Coins whose derived addresses are remembered, about half a kibibyte each.
     pub coin_capacity: usize,
@@ -44,7 +77,8 @@ impl Default for BuilderConfig {
     ///
     /// The unit limit is the one Pump's documentation uses for v2 (pump-public-docs `BUY.md`). The loaded
     /// data limit covers the Pump program (1.9 MB), its fee program, Token-2022 and the associated token
-    /// program with room for growth, at 8 units per 32 KiB. The smallest tip is Jito's (1000 lamports).
+    /// program with room for growth, at 8 units per 32 KiB. The smallest tip is Jito's (1000 lamports), and so is
+    /// the split of a single transaction's tip (70/30). Guards and closing are off.
     fn default() -> Self {
         let budget = ComputeBudget {
             unit_limit: 400_000,
@@ -55,12 +89,35 @@ impl Default for BuilderConfig {
             version: WireVersion::V0,
             entry_budget: budget,
             exit_budget: budget,
+            unit_limits: UnitLimits::default(),
             tip_accounts: JITO_TIP_ACCOUNTS.to_vec(),
             tip_min: Lamports(1_000),
+            priority_share: Bps(7_000),
+            dont_front: false,
+            wrapped_sol: WrappedSol::PerTrade,
+            close_coin_account: false,
+            slot_guard_slots: None,
+            wallet_floor: None,
             fee_recipients: PUMP_FEE_RECIPIENTS.to_vec(),
             buyback_fee_recipients: PUMP_BUYBACK_FEE_RECIPIENTS.to_vec(),
             coin_capacity: 1_024,
         }
+    }
+}
+
+impl BuilderConfig {
+    /// What every message of each template starts with when `public_key` signs, by the template's index; empty where
+    /// there is no such template. For a signer that absorbs it ahead of time. Start-up only: it compiles them all.
+    ///
+    /// # Errors
+    /// As [`Builder::new`], for the templates.
+    pub fn static_prefixes(&self, public_key: &Key) -> Result<Vec<Vec<u8>>, BuilderError> {
+        let trader = Trader::derive(public_key).ok_or(BuilderError::Underivable)?;
+        let templates = TemplateSet::compile(self, &trader)?;
+        let prefix = |template: Option<&Template>| {
+            template.map_or_else(Vec::new, |found| found.static_prefix().to_vec())
+        };
+        Ok(templates.iter().map(prefix).collect())
     }
 }
 
@@ -113,11 +170,21 @@ pub enum BuildReject {
     AliasedAccount,
     /// The cell has no room.
     CellFull,
+    /// The accounts are those of another venue than the intent's.
+    VenueMismatch,
+    /// There is no bundle to append to, or the lane carries single transactions.
+    NoBundle,
+    /// The bundle travels on another lane.
+    OtherLane,
+    /// The bundle holds the same transaction already.
+    Repeated,
+    /// Nothing is signed any more.
+    SigningHalted,
 }
 
 impl BuildReject {
     /// Number of reasons.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 14;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -132,6 +199,11 @@ impl BuildReject {
             "underivable",
             "aliased_account",
             "cell_full",
+            "venue_mismatch",
+            "no_bundle",
+            "other_lane",
+            "repeated",
+            "signing_halted",
         ]
     }
 }
@@ -154,6 +226,12 @@ impl From<Underivable> for BuildReject {
     }
 }
 
+impl From<Halted> for BuildReject {
+    fn from(_: Halted) -> Self {
+        Self::SigningHalted
+    }
+}
+
 /// What a demonstration can get wrong on purpose, to show that the other side notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -172,16 +250,34 @@ const FAULTY_BLOCKHASH: [u8; 32] = [0xfb; 32];
 
 /// Turns approved intents into signed bytes. Owns the key and the templates.
 ///
-/// Built once; after that nothing allocates, and equal intents with equal blockhashes give equal bytes.
+/// Built once; after that nothing allocates, and equal intents with equal blockhashes give equal messages.
 pub struct Builder {
-    signer: SigningPair,
-    templates: [Template; TEMPLATE_COUNT],
+    signing: Signing,
+    templates: Arc<TemplateSet>,
     tip_accounts: Box<[Key]>,
-    tip_min: Lamports,
+    lane_terms: LaneTerms,
+    slot_guard_slots: u64,
+    wallet_floor: Lamports,
     fee_recipients: Box<[Recipient]>,
     buyback_recipients: Box<[Recipient]>,
     coins: CoinTable,
     fault: Option<Fault>,
+}
+
+/// What lanes are paid by.
+#[derive(Clone, Copy)]
+struct LaneTerms {
+    tip_min: Lamports,
+    priority_share: Bps,
+    dont_front: bool,
+}
+
+/// What a transaction pays for its place, and in which form.
+#[derive(Clone, Copy)]
+struct Place {
+    form: Form,
+    tip: u64,
+    priority_fee: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -199,7 +295,16 @@ impl Builder {
         config: &BuilderConfig,
         signer: Signer<C>,
     ) -> Result<Self, BuilderError> {
-        Self::assemble(config, signer.into_pair(), None)
+        Self::assemble(config, Signing::deterministic(signer), None)
+    }
+
+    /// [`Builder::new`] with other ways of signing opened: [`BuilderConfig::static_prefixes`] are what armed nonces
+    /// absorb, in the order of the templates.
+    ///
+    /// # Errors
+    /// [`BuilderError`] names what in `config` does not work.
+    pub fn with_signing(config: &BuilderConfig, signing: Signing) -> Result<Self, BuilderError> {
+        Self::assemble(config, signing, None)
     }
 
     /// A builder whose every transaction carries `fault`. For demonstrations; by type, a key that owns
@@ -225,25 +330,31 @@ impl Builder {
         signer: Signer<ThrowAway>,
         fault: Fault,
     ) -> Result<Self, BuilderError> {
-        Self::assemble(config, signer.into_pair(), Some(fault))
+        Self::assemble(config, Signing::deterministic(signer), Some(fault))
     }
 
     fn assemble(
         config: &BuilderConfig,
-        signer: SigningPair,
+        signing: Signing,
         fault: Option<Fault>,
     ) -> Result<Self, BuilderError> {
-        let trader = Trader::derive(signer.public_key()).ok_or(BuilderError::Underivable)?;
-        let templates = compile(config, &trader)?;
+        let trader = Trader::derive(signing.public_key()).ok_or(BuilderError::Underivable)?;
+        let templates = TemplateSet::compile(config, &trader)?;
         let fee_recipients = recipients(&config.fee_recipients)?;
         let buyback_recipients = recipients(&config.buyback_fee_recipients)?;
         check_lists(config, &templates)?;
         Ok(Self {
-            coins: CoinTable::new(signer.public_key(), config.coin_capacity),
-            signer,
-            templates,
+            coins: CoinTable::new(signing.public_key(), config.coin_capacity),
+            signing,
+            templates: Arc::new(templates),
             tip_accounts: config.tip_accounts.clone().into(),
-            tip_min: config.tip_min,
+            lane_terms: LaneTerms {
+                tip_min: config.tip_min,
+                priority_share: config.priority_share,
+                dont_front: config.dont_front,
+            },
+            slot_guard_slots: config.slot_guard_slots.unwrap_or(0),
+            wallet_floor: config.wallet_floor.unwrap_or(Lamports(0)),
             fee_recipients,
             buyback_recipients,
             fault,
@@ -253,7 +364,7 @@ impl Builder {
     /// The account that pays and signs.
     #[must_use]
     pub fn public_key(&self) -> &Key {
-        self.signer.public_key()
+        self.signing.public_key()
     }
 
     /// Builds and signs the one-transaction bundle of an approved intent into `out`.
@@ -275,6 +386,29 @@ impl Builder {
         self.build_intent(approved, blockhash, out)
     }
 
+    /// Builds and signs one more approved intent and appends it to the bundle in `out`, to be executed after what is
+    /// there, all or nothing. Five transactions at most.
+    ///
+    /// The tip of the whole bundle is what counts, so an intent that follows may carry none. On a refusal the cell is
+    /// as it was. The cell's ids stay those of its first transaction.
+    ///
+    /// # Errors
+    /// [`BuildReject`].
+    pub fn append(
+        &mut self,
+        approved: &Approved,
+        blockhash: &RecentBlockhash,
+        out: &mut BundleCell,
+    ) -> Result<(), BuildReject> {
+        self.append_intent(approved, blockhash, out)
+    }
+
+    /// Moves the floor under the wallet's balance, for transactions built from now on. Without effect unless the
+    /// configuration asked for a floor.
+    pub fn set_wallet_floor(&mut self, floor: Lamports) {
+        self.wallet_floor = floor;
+    }
+
     /// Derives, ahead of need, what an exit from this coin will name: after an entry was handed over, when
     /// time is cheap again. Optional; a build derives what is missing.
     ///
@@ -283,9 +417,85 @@ impl Builder {
     pub fn prepare_exit(
         &mut self,
         venue: Venue,
-        accounts: &PumpAccounts,
+        accounts: &VenueAccounts,
     ) -> Result<(), BuildReject> {
-        Ok(self.coins.prepare(venue, accounts)?)
+        self.fill_keys(venue, Side::Sell, accounts, &mut Patch::default())
+    }
+
+    /// An unsigned transaction for `intent`, its amounts, tip and blockhash left open: what the rungs of a presigned
+    /// ladder are rendered from, on another thread. Does not allocate.
+    ///
+    /// # Errors
+    /// [`BuildReject`], as for a build of the intent as it stands.
+    pub fn draft(&mut self, intent: &Intent) -> Result<Draft, BuildReject> {
+        let token_program = check(intent)?;
+        let place = self.lane_terms.first_place(intent.lane, intent.tip)?;
+        let mut patch = Patch::default();
+        self.fill_fixed(intent, &mut patch)?;
+        let index = self
+            .templates
+            .index_of(intent.venue, intent.side, token_program, place.form)
+            .ok_or(BuildReject::UnknownTokenProgram)?;
+        Ok(Draft {
+            templates: Arc::clone(&self.templates),
+            index,
+            lane: intent.lane,
+            lane_terms: self.lane_terms,
+            slot_guard_slots: self.slot_guard_slots,
+            patch,
+        })
+    }
+
+    /// A handle that presigns ladders of rungs with this builder's key, for a thread off the core.
+    #[must_use]
+    pub fn ladder_signer(&self) -> LadderSigner {
+        self.signing.ladder_signer()
+    }
+
+    /// Releases the rung of `held` that serves `wanted`, at no more than was approved: neither size (what a buy
+    /// spends, what a sell gives) nor tip may exceed the intent's.
+    ///
+    /// # Errors
+    /// [`NotReleased`] gives everything back; a ladder of another intent counts as none.
+    pub fn release(
+        &mut self,
+        approved: &Approved,
+        held: Held,
+        wanted: &Wanted,
+    ) -> Result<Released, NotReleased> {
+        if held.intent_id() != approved.id {
+            let why = NoRung::NoLadder;
+            return Err(NotReleased { held, why });
+        }
+        let size_max = match approved.side {
+            Side::Buy => approved.spend.0,
+            Side::Sell => approved.tokens.0,
+        };
+        let bounded = Wanted {
+            size_max: wanted.size_max.min(size_max),
+            tip_max: wanted.tip_max.min(approved.tip.0),
+            ..*wanted
+        };
+        self.signing.release(held, &bounded)
+    }
+
+    /// Takes note of a signature of ours seen outside, such as one from before this start.
+    pub fn remember(&mut self, signature: &[u8; 64]) {
+        self.signing.remember(signature);
+    }
+
+    /// Signatures given per [`Way`].
+    #[must_use]
+    pub const fn signature_counts(&self) -> &[u64; Way::COUNT] {
+        self.signing.counts()
+    }
+
+    /// Why signing halted, if it did.
+    ///
+    /// # Errors
+    /// [`Halted`].
+    pub fn signing_health(&self) -> Result<(), Halted> {
+        self.signing.health()
     }
 
     /// The build, on a bare intent: the tests of this crate have no gate.
@@ -296,39 +506,8 @@ impl Builder {
         out: &mut BundleCell,
     ) -> Result<(), BuildReject> {
         out.clear();
-        let token_program = self.check(intent)?;
-        let patch = self.patch(intent)?;
-        let Self {
-            signer,
-            templates,
-            fault,
-            ..
-        } = self;
-        let template = &templates[template_index(
-            intent.venue,
-            intent.side,
-            token_program,
-            is_tipped(intent.lane),
-        )];
-        let hash = if *fault == Some(Fault::StaleBlockhash) {
-            &FAULTY_BLOCKHASH
-        } else {
-            &blockhash.hash
-        };
-        out.push(
-            template.len(),
-            template.signature_range().start,
-            template.message(),
-            |bytes| {
-                template.render(&patch, hash, bytes)?;
-                let mut signature = signer.sign(&bytes[template.message()]);
-                if *fault == Some(Fault::BrokenSignature) {
-                    signature[0] ^= 1;
-                }
-                bytes[template.signature_range()].copy_from_slice(&signature);
-                Ok::<(), BuildReject>(())
-            },
-        )?;
+        let place = self.lane_terms.first_place(intent.lane, intent.tip)?;
+        self.push(intent, place, blockhash, out)?;
         out.intent_id = intent.id;
         out.trigger_at = intent.at;
         out.slot = intent.slot;
@@ -339,41 +518,135 @@ impl Builder {
         Ok(())
     }
 
-    /// Refuses what no bytes should be made of; returns which token program owns the coin.
-    fn check(&self, intent: &Intent) -> Result<TokenProgram, BuildReject> {
-        let Intent {
-            accounts,
-            mint,
-            side,
-            spend,
-            tokens,
-            tip,
-            lane,
-            ..
-        } = intent;
-        if accounts.mint != *mint {
-            return Err(BuildReject::ForeignAccounts);
+    fn append_intent(
+        &mut self,
+        intent: &Intent,
+        blockhash: &RecentBlockhash,
+        out: &mut BundleCell,
+    ) -> Result<(), BuildReject> {
+        if out.count() == 0 || !intent.lane.is_bundle() {
+            return Err(BuildReject::NoBundle);
         }
-        if accounts.quote_mint != WRAPPED_SOL {
-            return Err(BuildReject::QuoteNotSol);
+        if out.lane != intent.lane {
+            return Err(BuildReject::OtherLane);
         }
-        if tokens.0 == 0 || (*side == Side::Buy && spend.0 == 0) {
-            return Err(BuildReject::ZeroAmount);
+        let place = next_place(intent.lane, intent.tip);
+        self.push(intent, place, blockhash, out)?;
+        if out.pop_repeated() {
+            return Err(BuildReject::Repeated);
         }
-        if is_tipped(*lane) && *tip < self.tip_min {
-            return Err(BuildReject::TipTooSmall);
-        }
-        if !is_tipped(*lane) && tip.0 != 0 {
-            return Err(BuildReject::TipUnwanted);
-        }
-        TokenProgram::of(&accounts.token_program).ok_or(BuildReject::UnknownTokenProgram)
+        out.blockhash_slot = out.blockhash_slot.min(blockhash.slot);
+        out.tip = out.tip.saturating_add(intent.tip);
+        Ok(())
     }
 
-    /// Everything the templates leave open but the blockhash and the signature.
-    fn patch(&mut self, intent: &Intent) -> Result<Patch, BuildReject> {
+    /// Renders, signs and appends one transaction; on an error the cell is as it was.
+    fn push(
+        &mut self,
+        intent: &Intent,
+        place: Place,
+        blockhash: &RecentBlockhash,
+        out: &mut BundleCell,
+    ) -> Result<(), BuildReject> {
+        let token_program = check(intent)?;
         let mut patch = Patch::default();
-        self.coins
-            .fill(intent.venue, intent.side, &intent.accounts, &mut patch)?;
+        self.fill_fixed(intent, &mut patch)?;
+        let limit = match intent.side {
+            Side::Buy => intent.spend,
+            Side::Sell => intent.receive_min,
+        };
+        fill_amounts(intent.tokens, limit, &mut patch);
+        let slot_max = intent.slot.0.saturating_add(self.slot_guard_slots);
+        patch.set_value(ValueField::SlotMax, slot_max);
+        let Self {
+            signing,
+            templates,
+            fault,
+            ..
+        } = self;
+        let index = templates
+            .index_of(intent.venue, intent.side, token_program, place.form)
+            .ok_or(BuildReject::UnknownTokenProgram)?;
+        let template = templates
+            .get(index)
+            .ok_or(BuildReject::UnknownTokenProgram)?;
+        fill_place(template, place, &mut patch);
+        let hash = if *fault == Some(Fault::StaleBlockhash) {
+            &FAULTY_BLOCKHASH
+        } else {
+            &blockhash.hash
+        };
+        out.push(
+            intent.id,
+            template.len(),
+            template.signature_range().start,
+            template.message(),
+            |bytes| {
+                template.render(&patch, hash, bytes)?;
+                let (mut signature, _) = signing.sign(&bytes[template.message()], index)?;
+                if *fault == Some(Fault::BrokenSignature) {
+                    signature[0] ^= 1;
+                }
+                bytes[template.signature_range()].copy_from_slice(&signature);
+                Ok::<(), BuildReject>(())
+            },
+        )
+    }
+
+    /// Everything that does not depend on amounts, tip and blockhash.
+    fn fill_fixed(&mut self, intent: &Intent, patch: &mut Patch) -> Result<(), BuildReject> {
+        self.fill_keys(intent.venue, intent.side, &intent.accounts, patch)?;
+        self.fill_turns(intent, patch);
+        patch.set_value(ValueField::WalletFloor, self.wallet_floor.0);
+        Ok(())
+    }
+
+    /// The keys that follow from the coin and its venue.
+    fn fill_keys(
+        &mut self,
+        venue: Venue,
+        side: Side,
+        accounts: &VenueAccounts,
+        patch: &mut Patch,
+    ) -> Result<(), BuildReject> {
+        match (venue, accounts) {
+            (Venue::PumpV3 | Venue::PumpV2, VenueAccounts::Pump(accounts)) => {
+                return Ok(self.coins.fill(venue, side, accounts, patch)?);
+            }
+            (Venue::PumpSwap, VenueAccounts::PumpSwap(pool)) => {
+                patch.set_key(KeyField::Pool, pool.pool);
+                patch.set_key(KeyField::BaseVault, pool.base_vault);
+                patch.set_key(KeyField::QuoteVault, pool.quote_vault);
+            }
+            (Venue::RaydiumAmm, VenueAccounts::RaydiumAmm(pool)) => {
+                patch.set_key(KeyField::Pool, pool.pool);
+                patch.set_key(KeyField::BaseVault, pool.coin_vault);
+                patch.set_key(KeyField::QuoteVault, pool.pc_vault);
+            }
+            (Venue::RaydiumCp, VenueAccounts::RaydiumCp(pool)) => {
+                patch.set_key(KeyField::Pool, pool.pool);
+                patch.set_key(KeyField::PoolConfig, pool.amm_config);
+                patch.set_key(KeyField::BaseVault, pool.base_vault);
+                patch.set_key(KeyField::QuoteVault, pool.quote_vault);
+                patch.set_key(KeyField::Observation, pool.observation);
+            }
+            (Venue::LaunchLab, VenueAccounts::LaunchLab(pool)) => {
+                patch.set_key(KeyField::Pool, pool.pool);
+                patch.set_key(KeyField::PoolConfig, pool.global_config);
+                patch.set_key(KeyField::PlatformConfig, pool.platform_config);
+                patch.set_key(KeyField::BaseVault, pool.base_vault);
+                patch.set_key(KeyField::QuoteVault, pool.quote_vault);
+                patch.set_key(KeyField::PlatformVault, pool.platform_fee_vault);
+                patch.set_key(KeyField::CreatorVault, pool.creator_fee_vault);
+            }
+            _ => return Err(BuildReject::VenueMismatch),
+        }
+        let (mint, token_program) = (accounts.mint(), accounts.token_program());
+        Ok(self.coins.fill_in_pool(mint, token_program, patch)?)
+    }
+
+    /// The keys whose turn it is, by the intent's id.
+    fn fill_turns(&self, intent: &Intent, patch: &mut Patch) {
         let turn = mix(intent.id);
         let fee = of_turn(&self.fee_recipients, turn >> 16);
         patch.set_key(KeyField::FeeRecipient, fee.wallet);
@@ -390,14 +663,39 @@ impl Builder {
             of_turn(&self.tip_accounts, turn)
         };
         patch.set_key(KeyField::TipAccount, *tip_account);
-        let quote_limit = match intent.side {
-            Side::Buy => intent.spend,
-            Side::Sell => intent.receive_min,
+    }
+}
+
+impl LaneTerms {
+    /// What the first transaction of a cell pays for its place. The form depends on the lane alone.
+    fn first_place(&self, lane: LaneClass, tip: Lamports) -> Result<Place, BuildReject> {
+        let tipped = |form, priority_fee: u64| {
+            let place = Place {
+                form,
+                tip: tip.0 - priority_fee,
+                priority_fee,
+            };
+            let enough = place.tip >= self.tip_min.0;
+            enough.then_some(place).ok_or(BuildReject::TipTooSmall)
         };
-        patch.set_value(ValueField::Tokens, intent.tokens.0);
-        patch.set_value(ValueField::QuoteLimit, quote_limit.0);
-        patch.set_value(ValueField::TipLamports, intent.tip.0);
-        Ok(patch)
+        let mut place = match lane {
+            LaneClass::PrivateBundle => tipped(Form::Tipped, 0)?,
+            LaneClass::PrivateTransaction => {
+                let transferred = tip.less_bps(self.priority_share);
+                tipped(Form::Split, tip.0 - transferred.0)?
+            }
+            LaneClass::PriorityBundle => next_place(lane, tip),
+            LaneClass::Public if tip.0 != 0 => return Err(BuildReject::TipUnwanted),
+            LaneClass::Public => Place {
+                form: Form::Plain,
+                tip: 0,
+                priority_fee: 0,
+            },
+        };
+        if self.dont_front {
+            place.form = place.form.to_front();
+        }
+        Ok(place)
     }
 }
 
@@ -409,86 +707,64 @@ impl core::fmt::Debug for Builder {
     }
 }
 
-/// The token program of a coin's mint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum TokenProgram {
-    Token,
-    Token2022,
-}
-
-impl TokenProgram {
-    fn of(key: &Key) -> Option<Self> {
-        match *key {
-            TOKEN_2022_PROGRAM => Some(Self::Token2022),
-            TOKEN_PROGRAM => Some(Self::Token),
-            _ => None,
-        }
+/// Refuses what no bytes should be made of; returns which token program owns the coin.
+fn check(intent: &Intent) -> Result<TokenProgram, BuildReject> {
+    let Intent {
+        accounts,
+        mint,
+        side,
+        spend,
+        tokens,
+        ..
+    } = intent;
+    if accounts.mint() != mint {
+        return Err(BuildReject::ForeignAccounts);
     }
+    if *accounts.quote_mint() != WRAPPED_SOL {
+        return Err(BuildReject::QuoteNotSol);
+    }
+    if tokens.0 == 0 || (*side == Side::Buy && spend.0 == 0) {
+        return Err(BuildReject::ZeroAmount);
+    }
+    TokenProgram::of(accounts.token_program()).ok_or(BuildReject::UnknownTokenProgram)
 }
 
-/// Two venues, two sides, two token programs, with and without a tip.
-const TEMPLATE_COUNT: usize = 16;
-
-const fn template_index(
-    venue: Venue,
-    side: Side,
-    token_program: TokenProgram,
-    tipped: bool,
-) -> usize {
-    (venue as usize) << 3 | (side as usize) << 2 | (token_program as usize) << 1 | tipped as usize
-}
-
-/// Block engines and private relays are tipped; on a leader's public port a tip would be a gift.
-const fn is_tipped(lane: LaneClass) -> bool {
+/// What a transaction pays for its place in a bundle that has a first one, or that pays by priority fee alone.
+fn next_place(lane: LaneClass, tip: Lamports) -> Place {
     match lane {
-        LaneClass::PrivateBundle | LaneClass::PrivateTransaction => true,
-        LaneClass::Public => false,
+        LaneClass::PriorityBundle => Place {
+            form: Form::Priced,
+            tip: 0,
+            priority_fee: tip.0,
+        },
+        _ => Place {
+            form: if tip.0 == 0 {
+                Form::Plain
+            } else {
+                Form::Tipped
+            },
+            tip: tip.0,
+            priority_fee: 0,
+        },
     }
 }
 
-fn compile(
-    config: &BuilderConfig,
-    trader: &Trader,
-) -> Result<[Template; TEMPLATE_COUNT], BuilderError> {
-    let mut templates = Vec::with_capacity(TEMPLATE_COUNT);
-    // In the order of `template_index`.
-    for venue in [Venue::PumpV3, Venue::PumpV2] {
-        for side in [Side::Buy, Side::Sell] {
-            for token_program in [TOKEN_PROGRAM, TOKEN_2022_PROGRAM] {
-                for tipped in [false, true] {
-                    let template = compile_one(config, trader, venue, side, &token_program, tipped);
-                    templates.push(template.map_err(|source| BuilderError::Template {
-                        venue,
-                        side,
-                        source,
-                    })?);
-                }
-            }
-        }
-    }
-    Ok(templates
-        .try_into()
-        .expect("the loops make one template per index"))
+fn fill_amounts(tokens: TokenAmount, quote_limit: Lamports, patch: &mut Patch) {
+    patch.set_value(ValueField::Tokens, tokens.0);
+    patch.set_value(ValueField::QuoteLimit, quote_limit.0);
 }
 
-fn compile_one(
-    config: &BuilderConfig,
-    trader: &Trader,
-    venue: Venue,
-    side: Side,
-    token_program: &Key,
-    tipped: bool,
-) -> Result<Template, CompileError> {
-    let mut instructions = pump::trade(venue, side, token_program, trader);
-    if tipped {
-        // Last, so that a trade that fails has paid nothing even where failures land.
-        instructions.push(pump::tip(&trader.user));
+/// The tip, and where it is open the priority fee: the budget's own and the place's at most.
+fn fill_place(template: &Template, place: Place, patch: &mut Patch) {
+    patch.set_value(ValueField::TipLamports, place.tip);
+    if place.form.price() == PriceSource::Fixed {
+        return;
     }
-    let budget = match side {
-        Side::Buy => &config.entry_budget,
-        Side::Sell => &config.exit_budget,
-    };
-    Template::compile(config.version, &trader.user, budget, &instructions)
+    let (budget, extra) = (template.budget(), place.priority_fee);
+    let price = budget.with_extra(extra).unit_price_micro_lamports;
+    patch.set_value(ValueField::UnitPrice, price);
+    let fee = budget.priority_fee_lamports().saturating_add(extra);
+    patch.set_value(ValueField::PriorityFee, fee);
 }
 
 fn recipients(wallets: &[Key]) -> Result<Box<[Recipient]>, BuilderError> {
@@ -503,7 +779,7 @@ fn recipients(wallets: &[Key]) -> Result<Box<[Recipient]>, BuilderError> {
 }
 
 /// Every list has an entry, and no listed address can meet another in one transaction.
-fn check_lists(config: &BuilderConfig, templates: &[Template]) -> Result<(), BuilderError> {
+fn check_lists(config: &BuilderConfig, templates: &TemplateSet) -> Result<(), BuilderError> {
     let lists = [
         ("tip_accounts", &config.tip_accounts),
         ("fee_recipients", &config.fee_recipients),
@@ -518,10 +794,7 @@ fn check_lists(config: &BuilderConfig, templates: &[Template]) -> Result<(), Bui
             if seen.contains(key) {
                 return Err(BuilderError::ListedTwice(name));
             }
-            if templates
-                .iter()
-                .any(|template| template.names_fixed_key(key))
-            {
+            if templates.name_fixed_key(key) {
                 return Err(BuilderError::ListedFixed(name));
             }
             seen.push(*key);

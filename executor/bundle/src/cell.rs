@@ -20,7 +20,7 @@ pub const BUNDLE_LEN_MAX: usize = TRANSACTION_COUNT_MAX * LEGACY_AND_V0_LEN_MAX;
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct BundleCell {
-    /// Intent these bytes serve.
+    /// Intent the first transaction serves.
     pub intent_id: u64,
     /// Stamp of the datagram that led to the intent.
     pub trigger_at: Nanos,
@@ -28,15 +28,16 @@ pub struct BundleCell {
     pub built_at: Nanos,
     /// Slot of the event that led to the intent.
     pub slot: Slot,
-    /// Slot whose block gave the blockhash: the bytes die some 150 blocks after it.
+    /// Slot whose block gave the oldest blockhash: the bytes die some 150 blocks after it.
     pub blockhash_slot: Slot,
-    /// Tip the bytes carry.
+    /// What the transactions together pay for their place, as tip or as priority fee beyond the configured one.
     pub tip: Lamports,
     /// First signature of the first transaction: the id under which the stream will show it.
     pub signature: [u8; SIGNATURE_LEN],
     /// Where the bytes may go.
     pub lane: LaneClass,
     count: u8,
+    intent_ids: [u64; TRANSACTION_COUNT_MAX],
     ends: [u16; TRANSACTION_COUNT_MAX],
     signatures_at: [u16; TRANSACTION_COUNT_MAX],
     messages: [(u16, u16); TRANSACTION_COUNT_MAX],
@@ -61,6 +62,7 @@ impl BundleCell {
             signature: [0; SIGNATURE_LEN],
             lane: LaneClass::PrivateBundle,
             count: 0,
+            intent_ids: [0; TRANSACTION_COUNT_MAX],
             ends: [0; TRANSACTION_COUNT_MAX],
             signatures_at: [0; TRANSACTION_COUNT_MAX],
             messages: [(0, 0); TRANSACTION_COUNT_MAX],
@@ -112,6 +114,13 @@ impl BundleCell {
         self.transaction(index)?.get(at..)?.first_chunk()
     }
 
+    /// The intent that transaction `index` serves.
+    #[inline]
+    #[must_use]
+    pub fn intent_id_of(&self, index: usize) -> Option<u64> {
+        (index < self.count()).then(|| self.intent_ids[index])
+    }
+
     /// Appends a transaction of `len` bytes that `write` fills in; on its error nothing is appended.
     ///
     /// `signature_at` and `message` are offsets in the transaction.
@@ -121,6 +130,7 @@ impl BundleCell {
     #[inline]
     pub(crate) fn push<E: From<CellFull>>(
         &mut self,
+        intent_id: u64,
         len: usize,
         signature_at: usize,
         message: core::ops::Range<usize>,
@@ -133,12 +143,27 @@ impl BundleCell {
         let start = self.start(index);
         let bytes = self.bytes.get_mut(start..start + len).ok_or(CellFull)?;
         write(bytes)?;
+        self.intent_ids[index] = intent_id;
         // Offsets fit: BUNDLE_LEN_MAX is far below 65,536.
         self.ends[index] = (start + len) as u16;
         self.signatures_at[index] = signature_at as u16;
         self.messages[index] = (message.start as u16, message.end as u16);
         self.count += 1;
         Ok(())
+    }
+
+    /// Takes the last transaction off again when an earlier one has its message: the runtime executes a message once,
+    /// whatever it is signed with, and the bundle would fail. Returns whether it did.
+    #[inline]
+    pub(crate) fn pop_repeated(&mut self) -> bool {
+        let Some(last) = self.count().checked_sub(1) else {
+            return false;
+        };
+        let repeated = (0..last).any(|index| self.message(index) == self.message(last));
+        if repeated {
+            self.count -= 1;
+        }
+        repeated
     }
 
     /// Takes the first transaction's signature as the bundle's.
@@ -174,7 +199,7 @@ mod tests {
     use super::*;
 
     fn push(cell: &mut BundleCell, len: usize, fill: u8) -> Result<(), CellFull> {
-        cell.push(len, 1, 2..len, |bytes| {
+        cell.push(u64::from(fill), len, 1, 2..len, |bytes| {
             bytes.fill(fill);
             Ok(())
         })
@@ -202,6 +227,10 @@ mod tests {
         );
         assert_eq!(cell.message(2).unwrap().len(), 298);
         assert_eq!(cell.signature(4), Some(&[5; 64]));
+        assert_eq!(
+            (cell.intent_id_of(1), cell.intent_id_of(5)),
+            (Some(2), None)
+        );
         assert_eq!(push(&mut cell, 1, 6), Err(CellFull), "a sixth");
         assert_eq!(cell.transaction(5), None);
         cell.clear();
@@ -214,6 +243,18 @@ mod tests {
             ),
             (0, None, None, None)
         );
+    }
+
+    #[test]
+    fn a_message_that_is_there_already_is_taken_off_again() {
+        let mut cell = BundleCell::new();
+        push(&mut cell, 100, 1).unwrap();
+        assert!(!cell.pop_repeated(), "alone");
+        push(&mut cell, 100, 2).unwrap();
+        assert!(!cell.pop_repeated());
+        push(&mut cell, 100, 1).unwrap();
+        assert!(cell.pop_repeated());
+        assert_eq!((cell.count(), cell.transaction(2)), (2, None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Deriving one address costs microseconds, so what the triggering transaction carries is taken first when
 //! buying: if it lies, the program's own seed checks fail our transaction and nothing is spent. Selling must
 //! not depend on what a stranger's transaction claimed, so an exit names only addresses derived here, which
-//! [`CoinTable::prepare`] can do ahead of need. Only derived addresses are remembered.
+//! a preparation can do ahead of need. Only derived addresses are remembered.
 
 use market::{Key, Mint, PumpAccounts, Side};
 use strategy::Venue;
@@ -57,7 +57,7 @@ impl CoinTable {
         }
     }
 
-    /// Fills the coin's keys into `patch`.
+    /// Fills the keys of a coin on a Pump curve into `patch`.
     pub(crate) fn fill(
         &mut self,
         venue: Venue,
@@ -74,10 +74,10 @@ impl CoinTable {
         let shown_quote = accounts.associated_quote_bonding_curve.filter(|_| carried);
         patch.set_key(KeyField::BaseMint, accounts.mint.0);
         patch.set_key(KeyField::UserBaseAccount, coin.user_base_account(&user)?);
-        patch.set_key(KeyField::BondingCurve, curve);
-        patch.set_key(KeyField::CurveBaseAccount, curve_base);
+        patch.set_key(KeyField::Pool, curve);
+        patch.set_key(KeyField::BaseVault, curve_base);
         patch.set_key(
-            KeyField::CurveQuoteAccount,
+            KeyField::QuoteVault,
             coin.curve_quote_account(&curve, shown_quote)?,
         );
         if venue == Venue::PumpV2 {
@@ -94,13 +94,19 @@ impl CoinTable {
         Ok(())
     }
 
-    /// Derives everything an exit from this coin will name, so that the exit does not pay for it.
-    pub(crate) fn prepare(
+    /// Fills the keys of a coin that trades in a pool: itself and our account for it. The pool's own keys come
+    /// from the pool's account and are not derived.
+    pub(crate) fn fill_in_pool(
         &mut self,
-        venue: Venue,
-        accounts: &PumpAccounts,
+        mint: &Mint,
+        token_program: &Key,
+        patch: &mut Patch,
     ) -> Result<(), Underivable> {
-        self.fill(venue, Side::Sell, accounts, &mut Patch::default())
+        let user = self.user;
+        let account = self.coin(mint, token_program).user_base_account(&user)?;
+        patch.set_key(KeyField::BaseMint, mint.0);
+        patch.set_key(KeyField::UserBaseAccount, account);
+        Ok(())
     }
 
     /// The coin's place, emptied for it when it was not there.
@@ -270,21 +276,21 @@ mod tests {
         let mut table = CoinTable::new(&USER, 16);
         let shown = accounts(7);
         let buy = filled(&mut table, Venue::PumpV3, Side::Buy, &shown);
-        assert_eq!(buy.key(KeyField::BondingCurve), [200; 32]);
+        assert_eq!(buy.key(KeyField::Pool), [200; 32]);
         assert_eq!(
-            buy.key(KeyField::CurveQuoteAccount),
+            buy.key(KeyField::QuoteVault),
             pda::wrapped_sol_account(&[200; 32]).unwrap()
         );
         let sell = filled(&mut table, Venue::PumpV3, Side::Sell, &shown);
         let curve = pda::bonding_curve(&shown.mint.0).unwrap();
-        assert_eq!(sell.key(KeyField::BondingCurve), curve);
+        assert_eq!(sell.key(KeyField::Pool), curve);
         assert_eq!(
-            sell.key(KeyField::CurveQuoteAccount),
+            sell.key(KeyField::QuoteVault),
             pda::wrapped_sol_account(&curve).unwrap()
         );
         // Once derived, the truth also serves the next buy.
         assert_eq!(
-            filled(&mut table, Venue::PumpV3, Side::Buy, &shown).key(KeyField::BondingCurve),
+            filled(&mut table, Venue::PumpV3, Side::Buy, &shown).key(KeyField::Pool),
             curve
         );
     }

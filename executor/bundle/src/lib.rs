@@ -4,27 +4,45 @@
 //! Approved + RecentBlockhash -> Builder -> BundleCell
 //!              ^                  |-- CoinTable: addresses of the coin, derived or as carried
 //!   BlockhashTracker (stream)     |-- Template: bytes with holes, compiled at start
-//!   BlockhashCell (elsewhere)     `-- Signer: Ed25519, secret in locked memory
+//!   BlockhashCell (elsewhere)     `-- Signing: Ed25519, secret in locked memory; at the trigger, from a ladder
+//!                                     of presigned transactions, or with nonces made ahead (a cargo feature)
 //! ```
 //!
-//! Every key that can receive money is fixed at start or derived from the coin: an intent names none.
+//! Every key that can receive money is fixed at start, derived from the coin, or one that the venue's program holds
+//! to the pool's own account: an intent cannot redirect any.
 //! After construction nothing here allocates, waits, or reads a clock.
 
 pub mod address;
+#[cfg(feature = "armed-nonces")]
+pub mod armed;
 pub mod blockhash;
 pub mod builder;
 pub mod cell;
 mod coin;
+mod ed25519;
+mod instruction;
+pub mod ladder;
+mod launchlab;
 mod locked;
 pub mod pda;
 mod pump;
+mod pump_amm;
+mod raydium_amm;
+mod raydium_cp;
 pub mod signer;
+pub mod signing;
 pub mod template;
+mod trader;
+mod transaction;
+pub mod units;
 
 pub use blockhash::{
     BlockhashCell, BlockhashRule, BlockhashSource, BlockhashTracker, RecentBlockhash,
 };
-pub use builder::{BuildReject, Builder, BuilderConfig, BuilderError, Fault};
+pub use builder::{BuildReject, Builder, BuilderConfig, BuilderError, Draft, Fault};
 pub use cell::BundleCell;
 pub use signer::{KeyError, Live, Signer, ThrowAway};
+pub use signing::{Halted, Signing, TemplateIndex, Way};
 pub use template::{ComputeBudget, WireVersion};
+pub use transaction::WrappedSol;
+pub use units::{MEASURED_UNITS, UnitLimits};

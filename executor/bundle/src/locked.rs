@@ -1,17 +1,21 @@
-//! One page of memory that is not swapped, not dumped, and wiped before it is given back.
+//! Pages of memory that are not swapped, not dumped, not inherited by a fork, and wiped before they are given
+//! back.
 
 use core::ptr::NonNull;
 
 use zeroize::Zeroize;
 
-/// A value on a page of its own, kept out of swap and core dumps as far as the host allows.
+/// A value on pages of its own, kept out of swap, core dumps and forked children as far as the host allows.
 ///
-/// `mlock` and `MADV_DONTDUMP` are best effort: a host that refuses them (a memory-lock limit of zero) still
-/// gets a working value, and [`Locked::is_locked`] says so. The page is wiped on drop.
+/// `mlock`, `MADV_DONTDUMP` and `MADV_WIPEONFORK` are best effort: a host that refuses them (a memory-lock
+/// limit of zero) still gets a working value, and [`Locked::is_locked`] and [`Locked::is_wiped_on_fork`] say
+/// so. The pages are wiped on drop. A forked child reads zeros where the parent has the value: `T` must be
+/// such that zeros are one of its values.
 pub(crate) struct Locked<T: Zeroize> {
     page: NonNull<T>,
     len: usize,
     locked: bool,
+    wiped_on_fork: bool,
 }
 
 impl<T: Zeroize> Locked<T> {
@@ -39,6 +43,8 @@ impl<T: Zeroize> Locked<T> {
         let locked = unsafe { libc::mlock(page, len) == 0 };
         // SAFETY: as above. Failure leaves the page dumpable, which `is_locked` does not hide.
         let undumped = unsafe { libc::madvise(page, len, libc::MADV_DONTDUMP) == 0 };
+        // SAFETY: as above; the mapping is private and anonymous, which the advice demands.
+        let wiped_on_fork = unsafe { libc::madvise(page, len, libc::MADV_WIPEONFORK) == 0 };
         let page = NonNull::new(page.cast::<T>())
             .expect("mmap never maps the null page without MAP_FIXED");
         // SAFETY: the mapping is writable, long enough, and page-aligned, which satisfies any `T` here.
@@ -47,12 +53,19 @@ impl<T: Zeroize> Locked<T> {
             page,
             len,
             locked: locked && undumped,
+            wiped_on_fork,
         })
     }
 
     /// Whether the host kept the page out of swap and core dumps.
     pub(crate) const fn is_locked(&self) -> bool {
         self.locked
+    }
+
+    /// Whether a forked child gets zeros in place of the value.
+    #[cfg_attr(not(feature = "armed-nonces"), allow(dead_code))]
+    pub(crate) const fn is_wiped_on_fork(&self) -> bool {
+        self.wiped_on_fork
     }
 
     /// The value.
@@ -97,5 +110,50 @@ mod tests {
         assert_eq!(locked.get(), &[7; 64]);
         let sent = std::thread::spawn(move || locked.get()[63]).join().unwrap();
         assert_eq!(sent, 7);
+    }
+
+    /// What the host grants a page, asked without the code under test: locking, and wiping on fork.
+    fn host_grants() -> (bool, bool) {
+        let (len, access) = (page_len(), libc::PROT_READ | libc::PROT_WRITE);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a fresh mapping, touched by nothing else, given back with its own length.
+        unsafe {
+            let page = libc::mmap(core::ptr::null_mut(), len, access, flags, -1, 0);
+            assert_ne!(page, libc::MAP_FAILED);
+            let grants = (
+                libc::mlock(page, len) == 0,
+                libc::madvise(page, len, libc::MADV_WIPEONFORK) == 0,
+            );
+            libc::munmap(page, len);
+            grants
+        }
+    }
+
+    #[test]
+    fn what_the_host_grants_is_taken() {
+        let locked = Locked::new([7u8; 64]).unwrap();
+        let taken = (locked.is_locked(), locked.is_wiped_on_fork());
+        assert_eq!(taken, host_grants());
+    }
+
+    #[test]
+    fn a_forked_child_reads_zeros() {
+        let locked = Locked::new([7u8; 64]).unwrap();
+        if !host_grants().1 {
+            eprintln!("skipped: this kernel does not wipe pages on fork (before 4.14)");
+            return;
+        }
+        // SAFETY: the child only reads a page and leaves without running anything of the parent's.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let wiped = locked.get().iter().all(|byte| *byte == 0);
+            // SAFETY: `_exit` ends the child at once.
+            unsafe { libc::_exit(if wiped { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` outlives the call, `child` is ours.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the child saw the parent's bytes");
+        assert_eq!(locked.get(), &[7; 64], "the parent's are untouched");
     }
 }

@@ -10,13 +10,13 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use market::Key;
-use sha2::Sha512;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use crate::ed25519::{self, PAIR_LEN};
 use crate::locked::Locked;
 
 /// Class of a key; only [`Live`] and [`ThrowAway`] exist.
@@ -143,11 +143,16 @@ impl Signer<ThrowAway> {
 
 impl<C: KeyClass> Signer<C> {
     fn new(secret: &[u8; 32]) -> Result<Self, KeyError> {
-        let public = SigningKey::from_bytes(secret).verifying_key();
-        let secret =
-            Locked::new(Secret(ExpandedSecretKey::from(secret))).map_err(KeyError::NoPage)?;
+        let public = SigningKey::from_bytes(secret).verifying_key().to_bytes();
+        let mut bytes = Zeroizing::new([0; PAIR_LEN]);
+        bytes[..32].copy_from_slice(secret);
+        bytes[32..].copy_from_slice(&public);
+        let secret = Locked::new(*bytes).map_err(KeyError::NoPage)?;
         Ok(Self {
-            pair: SigningPair { secret, public },
+            pair: SigningPair {
+                secret: Arc::new(secret),
+                public,
+            },
             class: PhantomData,
         })
     }
@@ -156,22 +161,29 @@ impl<C: KeyClass> Signer<C> {
     #[inline]
     #[must_use]
     pub fn public_key(&self) -> &Key {
-        self.pair.public.as_bytes()
+        self.pair.public_key()
     }
 
     /// Whether the host keeps the secret out of swap and core dumps.
     #[must_use]
-    pub const fn is_memory_locked(&self) -> bool {
+    pub fn is_memory_locked(&self) -> bool {
         self.pair.secret.is_locked()
     }
 
     /// The Ed25519 signature of `message` (RFC 8032): the same bytes for the same message, always.
     ///
-    /// Cost: two SHA-512 passes over the message and one base-point multiplication. Does not allocate.
+    /// Cost: two SHA-512 passes over the message and one base-point multiplication. Does not allocate, on
+    /// Rust's heap or C's. In a forked child the key is gone and no key verifies the result.
     #[inline]
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.pair.sign(message)
+    }
+
+    /// The pair, for a maker of nonces that has its class from the same signer.
+    #[cfg(feature = "armed-nonces")]
+    pub(crate) fn pair(&self) -> &SigningPair {
+        &self.pair
     }
 
     /// Gives up the class, for an owner that has already acted on it.
@@ -190,31 +202,30 @@ impl<C: KeyClass> fmt::Debug for Signer<C> {
     }
 }
 
-/// A secret in locked memory with its public key.
+/// A secret in locked memory with its public key. Clones share the page, which is wiped when the last goes.
+#[derive(Clone)]
 pub(crate) struct SigningPair {
-    secret: Locked<Secret>,
-    public: VerifyingKey,
+    /// The secret, then the public key, as [`ed25519::sign`] reads them: the two halves stand together so that
+    /// no caller can pair a secret with a foreign public key.
+    secret: Arc<Locked<[u8; PAIR_LEN]>>,
+    public: Key,
 }
 
 impl SigningPair {
     #[inline]
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        raw_sign::<Sha512>(&self.secret.get().0, message, &self.public).to_bytes()
+        ed25519::sign(self.secret.get(), message)
     }
 
     #[inline]
     pub(crate) fn public_key(&self) -> &Key {
-        self.public.as_bytes()
+        &self.public
     }
-}
 
-/// The expanded secret: hashing the seed happens once, not per signature.
-struct Secret(ExpandedSecretKey);
-
-impl Zeroize for Secret {
-    fn zeroize(&mut self) {
-        self.0.scalar.zeroize();
-        self.0.hash_prefix.zeroize();
+    /// The 32-byte secret of RFC 8032. For deriving what signing ahead needs.
+    #[cfg(feature = "armed-nonces")]
+    pub(crate) fn seed(&self) -> &[u8] {
+        &self.secret.get()[..32]
     }
 }
 
@@ -258,6 +269,7 @@ fn parse_byte(digits: &[u8]) -> Option<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
     use std::os::unix::fs::OpenOptionsExt;
 
     /// RFC 8032 section 7.1, test 3: secret, public, message, signature.
@@ -273,11 +285,76 @@ mod tests {
             .collect()
     }
 
+    /// RFC 8032 section 7.1, tests 1, 2 and "SHA(abc)".
+    const VECTORS: [[&str; 4]; 3] = [
+        [
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ],
+        [
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ],
+        [
+            "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+            "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
+        ],
+    ];
+
     #[test]
     fn signatures_are_those_of_rfc_8032() {
+        let more = [SECRET, PUBLIC, "af82", SIGNATURE];
+        for [secret, public, message, signature] in VECTORS.into_iter().chain([more]) {
+            let signer = Signer::from_bytes(&bytes(secret)).unwrap();
+            assert_eq!(signer.public_key()[..], bytes(public));
+            assert_eq!(signer.sign(&bytes(message))[..], bytes(signature));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Goal: the library in use and the one verifiers use agree to the bit, whatever the length.
+        #[test]
+        fn signatures_are_those_of_dalek(
+            secret in any::<[u8; 32]>(),
+            message in prop::collection::vec(any::<u8>(), 0..1_300),
+        ) {
+            let signer = Signer::from_seed(&secret).unwrap();
+            let dalek = SigningKey::from_bytes(&secret);
+            let expected = ed25519_dalek::Signer::sign(&dalek, &message);
+            prop_assert_eq!(signer.sign(&message), expected.to_bytes());
+            dalek.verifying_key().verify_strict(&message, &expected).unwrap();
+        }
+    }
+
+    /// Goal: a child cannot sign for us, and what it signs tells nothing.
+    #[test]
+    fn a_forked_child_has_no_key() {
         let signer = Signer::from_bytes(&bytes(SECRET)).unwrap();
-        assert_eq!(signer.public_key()[..], bytes(PUBLIC));
-        assert_eq!(signer.sign(&[0xaf, 0x82])[..], bytes(SIGNATURE));
+        if !signer.pair.secret.is_wiped_on_fork() {
+            eprintln!("skipped: this kernel does not wipe pages on fork (before 4.14)");
+            return;
+        }
+        let expected = bytes(SIGNATURE);
+        // SAFETY: the child signs, which uses no heap and no lock, and leaves at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let same = signer.sign(&[0xaf, 0x82])[..] == expected[..];
+            // SAFETY: `_exit` ends the child.
+            unsafe { libc::_exit(i32::from(same)) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` outlives the call, `child` is ours.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the child made the parent's signature");
+        assert_eq!(signer.sign(&[0xaf, 0x82])[..], expected[..]);
     }
 
     #[test]

@@ -55,34 +55,42 @@ pub enum WireVersion {
 pub enum KeyField {
     /// Mint of the coin.
     BaseMint,
-    /// The coin's curve.
-    BondingCurve,
-    /// The curve's token account for the coin.
-    CurveBaseAccount,
-    /// The curve's token account for the quote.
-    CurveQuoteAccount,
+    /// The coin's curve or pool.
+    Pool,
+    /// The pool's token account for the coin; on Raydium AMM v4 for the pool's own coin side.
+    BaseVault,
+    /// The pool's token account for the quote; on Raydium AMM v4 for the pool's own pc side.
+    QuoteVault,
     /// Our token account for the coin.
     UserBaseAccount,
-    /// Protocol fee recipient (v2).
+    /// Protocol fee recipient (Pump v2).
     FeeRecipient,
-    /// The protocol fee recipient's quote account (v2).
+    /// The protocol fee recipient's quote account (Pump v2).
     FeeRecipientQuoteAccount,
     /// Buyback fee recipient.
     BuybackRecipient,
-    /// The buyback fee recipient's quote account (v2).
+    /// The buyback fee recipient's quote account (Pump v2, PumpSwap).
     BuybackRecipientQuoteAccount,
-    /// Fee vault of the coin's creator (v2).
+    /// Fee vault of the coin's creator (Pump v2, LaunchLab).
     CreatorVault,
-    /// The vault's quote account (v2).
+    /// The vault's quote account (Pump v2).
     CreatorVaultQuoteAccount,
-    /// The coin's fee-sharing configuration (v2).
+    /// The coin's fee-sharing configuration (Pump v2).
     SharingConfig,
     /// The tip account.
     TipAccount,
+    /// The pool's terms (Raydium CPMM, LaunchLab).
+    PoolConfig,
+    /// The pool's price history (Raydium CPMM).
+    Observation,
+    /// The launching platform's terms (LaunchLab).
+    PlatformConfig,
+    /// The launching platform's fee vault (LaunchLab).
+    PlatformVault,
 }
 
 /// Number of [`KeyField`]s.
-pub const KEY_FIELD_COUNT: usize = 13;
+pub const KEY_FIELD_COUNT: usize = 17;
 
 /// A little-endian `u64` known only when the intent is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,10 +102,18 @@ pub enum ValueField {
     QuoteLimit,
     /// Tip, lamports.
     TipLamports,
+    /// Price of a compute unit, millionths of a lamport (v0).
+    UnitPrice,
+    /// Priority fee of the transaction, lamports (v1).
+    PriorityFee,
+    /// Last slot the transaction may execute in.
+    SlotMax,
+    /// Lamports the payer must be left with.
+    WalletFloor,
 }
 
 /// Number of [`ValueField`]s.
-pub const VALUE_FIELD_COUNT: usize = 3;
+pub const VALUE_FIELD_COUNT: usize = 7;
 
 /// What fills the holes of a template. Fields a template has no hole for are not read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -217,20 +233,53 @@ impl ComputeBudget {
         u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
+    /// These terms with a unit price that `extra` lamports more pay for, rounded down: the priority fee grows by
+    /// `extra` at most.
+    #[must_use]
+    pub const fn with_extra(self, extra: u64) -> Self {
+        let limit = if self.unit_limit == 0 {
+            1
+        } else {
+            self.unit_limit as u64
+        };
+        let price = match extra.checked_mul(1_000_000) {
+            Some(micro) => micro / limit,
+            // More than 18,000 SOL: no lane pays that, and the price may saturate.
+            None => (extra / limit).saturating_mul(1_000_000),
+        };
+        Self {
+            unit_price_micro_lamports: self.unit_price_micro_lamports.saturating_add(price),
+            ..self
+        }
+    }
+
     /// The three instructions of v0. Source: solana-compute-budget-interface 3 (borsh tags 2, 3, 4).
-    fn instructions(&self) -> [InstructionSpec; 3] {
+    fn instructions(&self, price: PriceSource) -> [InstructionSpec; 3] {
         let of = |tag: u8, value: &[u8]| InstructionSpec {
             program: COMPUTE_BUDGET_PROGRAM,
             accounts: Vec::new(),
             data: [&[tag], value].concat(),
             values: Vec::new(),
         };
+        let mut price_of_unit = of(3, &self.unit_price_micro_lamports.to_le_bytes());
+        if price == PriceSource::Patched {
+            price_of_unit.values.push((ValueField::UnitPrice, 1));
+        }
         [
             of(2, &self.unit_limit.to_le_bytes()),
-            of(3, &self.unit_price_micro_lamports.to_le_bytes()),
+            price_of_unit,
             of(4, &self.loaded_accounts_data_size_limit.to_le_bytes()),
         ]
     }
+}
+
+/// Where the price of a compute unit comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PriceSource {
+    /// The budget's, the same in every transaction.
+    Fixed,
+    /// Filled in by [`Template::render`]: [`ValueField::UnitPrice`] in v0, [`ValueField::PriorityFee`] in v1.
+    Patched,
 }
 
 /// Why a template cannot be compiled. Raised at start, never while trading.
@@ -262,6 +311,7 @@ pub enum CompileError {
 #[derive(Debug)]
 pub struct Template {
     version: WireVersion,
+    budget: ComputeBudget,
     bytes: Box<[u8]>,
     keys_at: usize,
     key_count: usize,
@@ -285,8 +335,22 @@ impl Template {
         budget: &ComputeBudget,
         instructions: &[InstructionSpec],
     ) -> Result<Self, CompileError> {
+        Self::compile_priced(version, payer, budget, PriceSource::Fixed, instructions)
+    }
+
+    /// [`Template::compile`], saying where the price of a compute unit comes from.
+    ///
+    /// # Errors
+    /// As [`Template::compile`].
+    pub fn compile_priced(
+        version: WireVersion,
+        payer: &Key,
+        budget: &ComputeBudget,
+        price: PriceSource,
+        instructions: &[InstructionSpec],
+    ) -> Result<Self, CompileError> {
         let mut all = match version {
-            WireVersion::V0 => budget.instructions().to_vec(),
+            WireVersion::V0 => budget.instructions(price).to_vec(),
             WireVersion::V1 => Vec::new(),
         };
         all.extend_from_slice(instructions);
@@ -297,9 +361,9 @@ impl Template {
         let mut layout = Layout::default();
         match version {
             WireVersion::V0 => layout.write_v0(&table, &all)?,
-            WireVersion::V1 => layout.write_v1(&table, &all, budget)?,
+            WireVersion::V1 => layout.write_v1(&table, &all, budget, price)?,
         }
-        layout.finish(version, &table)
+        layout.finish(version, budget, &table)
     }
 
     /// Length of the transaction, bytes.
@@ -315,6 +379,25 @@ impl Template {
     #[must_use]
     pub const fn version(&self) -> WireVersion {
         self.version
+    }
+
+    /// The compute budget it was compiled with.
+    #[inline]
+    #[must_use]
+    pub const fn budget(&self) -> &ComputeBudget {
+        &self.budget
+    }
+
+    /// What every message rendered from this template starts with: all that comes before its first hole.
+    #[must_use]
+    pub fn static_prefix(&self) -> &[u8] {
+        let keys = self
+            .key_holes
+            .iter()
+            .map(|&(_, index)| self.keys_at + index * KEY_LEN);
+        let values = self.value_holes.iter().map(|&(_, at)| at);
+        let first_hole = keys.chain(values).fold(self.blockhash_at, usize::min);
+        &self.bytes[self.message.start..first_hole]
     }
 
     /// Where in the bytes the signed message stands.
@@ -432,15 +515,17 @@ impl KeyTable {
         if table.entries.iter().skip(1).any(|entry| entry.signer) {
             return Err(CompileError::ForeignSigner);
         }
-        // Stable: the payer stays first, and equal inputs give equal bytes.
-        table
-            .entries
-            .sort_by_key(|entry| match (entry.signer, entry.writable) {
+        // Stable: the payer stays first, and equal inputs give equal bytes. Within a class the order is free, and
+        // what never changes goes first, so that a signer can absorb more of the message ahead of time.
+        table.entries.sort_by_key(|entry| {
+            let class = match (entry.signer, entry.writable) {
                 (true, true) => 0,
                 (true, false) => 1,
                 (false, true) => 2,
                 (false, false) => 3,
-            });
+            };
+            (class, matches!(entry.key, KeySource::Patched(_)))
+        });
         Ok(table)
     }
 
@@ -523,6 +608,7 @@ impl Layout {
         table: &KeyTable,
         instructions: &[InstructionSpec],
         budget: &ComputeBudget,
+        price: PriceSource,
     ) -> Result<(), CompileError> {
         self.message_at = 0;
         self.bytes.push(V1_PREFIX);
@@ -532,6 +618,10 @@ impl Layout {
         self.push_count(instructions.len());
         self.push_count(table.entries.len());
         self.push_keys(table);
+        if price == PriceSource::Patched {
+            self.value_holes
+                .push((ValueField::PriorityFee, self.bytes.len()));
+        }
         self.bytes
             .extend(budget.priority_fee_lamports().to_le_bytes());
         self.bytes.extend(budget.unit_limit.to_le_bytes());
@@ -555,7 +645,12 @@ impl Layout {
         Ok(())
     }
 
-    fn finish(self, version: WireVersion, table: &KeyTable) -> Result<Template, CompileError> {
+    fn finish(
+        self,
+        version: WireVersion,
+        budget: &ComputeBudget,
+        table: &KeyTable,
+    ) -> Result<Template, CompileError> {
         let max = match version {
             WireVersion::V0 => LEGACY_AND_V0_LEN_MAX,
             WireVersion::V1 => V1_LEN_MAX,
@@ -576,6 +671,7 @@ impl Layout {
             });
         Ok(Template {
             version,
+            budget: *budget,
             key_count: table.entries.len(),
             key_holes: key_holes.collect(),
             keys_at: self.keys_at,
@@ -685,7 +781,7 @@ mod tests {
     fn a_patched_key_that_repeats_another_is_refused() {
         let accounts = vec![
             AccountSpec::writable(mint()),
-            AccountSpec::writable(KeySource::Patched(KeyField::BondingCurve)),
+            AccountSpec::writable(KeySource::Patched(KeyField::Pool)),
         ];
         for version in [WireVersion::V0, WireVersion::V1] {
             let template =
@@ -694,7 +790,7 @@ mod tests {
             let mut render = |mint: Key, curve: Key| {
                 let mut patch = Patch::default();
                 patch.set_key(KeyField::BaseMint, mint);
-                patch.set_key(KeyField::BondingCurve, curve);
+                patch.set_key(KeyField::Pool, curve);
                 template.render(&patch, &[3; 32], &mut out)
             };
             assert_eq!(render([4; 32], [5; 32]), Ok(()));
@@ -744,6 +840,49 @@ mod tests {
             compile(WireVersion::V1, &[outside]),
             CompileError::InstructionTooLong(0)
         );
+    }
+
+    #[test]
+    fn a_patched_price_costs_what_was_asked_for_and_never_more() {
+        for extra in [0, 1, 999, 12_345, 700_000_000, 20_000_000_000_000_000] {
+            let fee = BUDGET.with_extra(extra).priority_fee_lamports();
+            let most = BUDGET.priority_fee_lamports() + extra;
+            assert!(fee <= most, "{extra}: {fee}");
+            // The wire's price is a whole number of micro-lamports: less than one per unit is lost.
+            assert!(most - fee <= 2 || extra > 1 << 44, "{extra}: {fee}");
+        }
+        for version in [WireVersion::V0, WireVersion::V1] {
+            let compile = |price| {
+                Template::compile_priced(version, &PAYER, &BUDGET, price, &[spec(vec![])]).unwrap()
+            };
+            let (fixed, patched) = (compile(PriceSource::Fixed), compile(PriceSource::Patched));
+            assert_eq!(fixed.bytes, patched.bytes);
+            let mut patch = Patch::default();
+            let dear = BUDGET.with_extra(1_000);
+            patch.set_value(ValueField::UnitPrice, dear.unit_price_micro_lamports);
+            patch.set_value(ValueField::PriorityFee, dear.priority_fee_lamports());
+            let mut out = vec![0; patched.len()];
+            patched.render(&patch, &[3; 32], &mut out).unwrap();
+            let compiled = Template::compile(version, &PAYER, &dear, &[spec(vec![])]).unwrap();
+            let mut expected = vec![0; compiled.len()];
+            compiled.render(&patch, &[3; 32], &mut expected).unwrap();
+            assert_eq!(out, expected, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn the_static_prefix_ends_at_the_first_hole() {
+        let accounts = vec![
+            AccountSpec::writable(mint()),
+            AccountSpec::writable(KeySource::Fixed([7; 32])),
+        ];
+        let compile = |version| {
+            Template::compile(version, &PAYER, &BUDGET, &[spec(accounts.clone())]).unwrap()
+        };
+        // Version, header, count, then the payer and the fixed writable key.
+        assert_eq!(compile(WireVersion::V0).static_prefix().len(), 5 + 64);
+        // In v1 the blockhash comes before the keys.
+        assert_eq!(compile(WireVersion::V1).static_prefix().len(), 8);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use bundle::{
     BlockhashRule, BlockhashTracker, Builder, BuilderConfig, BundleCell, RecentBlockhash, Signer,
     WireVersion,
 };
-use market::{Lamports, Mint, PumpAccounts, Side, TokenAmount};
+use market::{
+    Lamports, LaunchLabAccounts, Mint, PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts,
+    RaydiumCpAccounts, Side, TokenAmount, VenueAccounts,
+};
 use risk::{Approved, Control, Fill, Gate, Limits};
 use shred_wire::{Nanos, Slot};
 use strategy::{Intent, LaneClass, Origin, Venue};
@@ -56,27 +59,72 @@ fn heap_calls_of(work: impl FnOnce()) -> u64 {
     CALLS.get() - before
 }
 
-fn intent(id: u64, venue: Venue, side: Side) -> Intent {
+fn accounts(mint: Mint, venue: Venue) -> VenueAccounts {
+    let quote_mint = market::pump::WRAPPED_SOL;
+    let token_program = market::pump::TOKEN_2022_PROGRAM;
+    let (pool, base_vault, quote_vault) = ([0x21; 32], [0x22; 32], [0x23; 32]);
+    match venue {
+        Venue::PumpV3 | Venue::PumpV2 => PumpAccounts {
+            mint,
+            bonding_curve: pool,
+            associated_bonding_curve: base_vault,
+            token_program,
+            quote_mint,
+            creator: [0x33; 32],
+            ..PumpAccounts::default()
+        }
+        .into(),
+        Venue::PumpSwap => PumpSwapAccounts {
+            mint,
+            pool,
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+        }
+        .into(),
+        Venue::RaydiumAmm => RaydiumAmmAccounts {
+            mint,
+            pool,
+            coin_vault: base_vault,
+            pc_vault: quote_vault,
+            quote_mint,
+        }
+        .into(),
+        Venue::RaydiumCp => RaydiumCpAccounts {
+            mint,
+            pool,
+            amm_config: [0x24; 32],
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+            observation: [0x25; 32],
+        }
+        .into(),
+        Venue::LaunchLab => LaunchLabAccounts {
+            mint,
+            pool,
+            global_config: [0x24; 32],
+            platform_config: [0x25; 32],
+            base_vault,
+            quote_vault,
+            token_program,
+            quote_mint,
+            platform_fee_vault: [0x26; 32],
+            creator_fee_vault: [0x27; 32],
+        }
+        .into(),
+    }
+}
+
+fn intent(id: u64, venue: Venue, side: Side, lane: LaneClass) -> Intent {
     let mint = Mint([id as u8 | 1; 32]);
-    let accounts = PumpAccounts {
-        mint,
-        bonding_curve: [0x21; 32],
-        associated_bonding_curve: [0x22; 32],
-        token_program: market::pump::TOKEN_2022_PROGRAM,
-        quote_mint: market::pump::WRAPPED_SOL,
-        creator: [0x33; 32],
-        associated_quote_bonding_curve: None,
-        creator_vault: None,
-        associated_creator_vault: None,
-        sharing_config: None,
-        fee_recipient: None,
-        buyback_fee_recipient: None,
-    };
     Intent {
         id,
         origin: Origin::Launch,
         venue,
-        lane: LaneClass::PrivateBundle,
+        lane,
         side,
         mint,
         spend: Lamports(if side == Side::Buy { 1_000_000 } else { 0 }),
@@ -85,7 +133,7 @@ fn intent(id: u64, venue: Venue, side: Side) -> Intent {
         tip: Lamports(10_000),
         slot: Slot(1),
         at: Nanos(1),
-        accounts,
+        accounts: accounts(mint, venue),
     }
 }
 
@@ -116,25 +164,37 @@ fn a_build_does_not_allocate() {
     for version in [WireVersion::V0, WireVersion::V1] {
         let config = BuilderConfig {
             version,
+            dont_front: version == WireVersion::V1,
+            slot_guard_slots: Some(4),
+            wallet_floor: Some(Lamports(1)),
             ..BuilderConfig::default()
         };
         let mut builder = Builder::new(&config, Signer::from_seed(&[1; 32]).unwrap()).unwrap();
         let mut cell = BundleCell::new();
-        let venues = [Venue::PumpV3, Venue::PumpV2];
-        for (venue, side) in venues
+        let lanes = [
+            LaneClass::PrivateBundle,
+            LaneClass::PriorityBundle,
+            LaneClass::PrivateTransaction,
+        ];
+        for (venue, side, lane) in Venue::ALL
             .into_iter()
             .flat_map(|venue| [(venue, Side::Buy), (venue, Side::Sell)])
+            .flat_map(|(venue, side)| lanes.map(|lane| (venue, side, lane)))
         {
             // Twice the same coin: its addresses derived, then remembered.
             for _ in 0..2 {
-                let approved = approved(intent(3, venue, side));
-                let accounts = approved.accounts;
+                let first = approved(intent(3, venue, side, lane));
+                let next = approved(intent(5, venue, side, lane));
+                let accounts = first.accounts;
                 let calls = heap_calls_of(|| {
-                    builder.build(&approved, &blockhash, &mut cell).unwrap();
+                    builder.build(&first, &blockhash, &mut cell).unwrap();
+                    if lane.is_bundle() {
+                        builder.append(&next, &blockhash, &mut cell).unwrap();
+                    }
                     builder.prepare_exit(venue, &accounts).unwrap();
                 });
-                assert_eq!(calls, 0, "{version:?} {venue:?} {side:?}");
-                assert_eq!(cell.count(), 1);
+                assert_eq!(calls, 0, "{version:?} {venue:?} {side:?} {lane:?}");
+                assert_eq!(cell.count(), 1 + usize::from(lane.is_bundle()));
             }
         }
     }

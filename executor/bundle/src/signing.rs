@@ -1,0 +1,295 @@
+//! The three ways to a signature behind one type.
+//!
+//! | way           | made                                  | costs at the trigger                     | can give the key away         |
+//! |---------------|---------------------------------------|------------------------------------------|-------------------------------|
+//! | deterministic | at the trigger, RFC 8032              | the whole signature                      | no                            |
+//! | presigned     | ahead, RFC 8032, whole transactions   | a choice and a copy                      | no                            |
+//! | armed         | at the trigger, from a nonce made ahead | the rest of one hash, one scalar product | if a nonce is ever used twice |
+//!
+//! [`Signing::sign`] takes the armed way where it was opened and a nonce waits, and the deterministic way
+//! everywhere else: the caller cannot tell from the call. [`Signing::release`] gives one rung of a
+//! [`crate::ladder`]. All ways stop at once when signing halts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use market::Key;
+
+#[cfg(feature = "armed-nonces")]
+use crate::armed::{self, ArmError, Armed, Arming, EntropyFor, SnapshotsExcluded};
+use crate::ladder::{Held, LadderSigner, NotReleased, Released, Wanted};
+use crate::signer::{KeyClass, Signer, SigningPair};
+
+/// Which template a message was rendered from: chooses the pool whose nonces have absorbed its static prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TemplateIndex(pub u8);
+
+/// How a signature came to be. Indexes counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Way {
+    /// Made at the trigger as RFC 8032 has it.
+    Deterministic,
+    /// Made ahead as RFC 8032 has it, and chosen.
+    Presigned,
+    /// Made at the trigger with a nonce made ahead.
+    Armed,
+}
+
+impl Way {
+    /// Number of ways.
+    pub const COUNT: usize = 3;
+
+    /// Names for metrics, indexed by the discriminant.
+    #[must_use]
+    pub const fn names() -> [&'static str; Self::COUNT] {
+        ["deterministic", "presigned", "armed"]
+    }
+}
+
+/// Why nothing is signed any more. Never lifted: the process must be looked at by a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[repr(u8)]
+pub enum Halted {
+    /// A nonce came up that had been released before: the key must be taken out of use.
+    #[error("a nonce came up a second time: rotate the key")]
+    NonceSeen = 1,
+    /// A signature did not verify: hardware or memory is at fault.
+    #[error("a signature of ours does not verify: suspect the hardware")]
+    VerificationFailed = 2,
+    /// This process is a fork of the one that holds the key.
+    #[error("a forked process may not sign")]
+    Forked = 3,
+}
+
+/// Halts every way of signing, from whichever thread notices first.
+#[derive(Debug, Default)]
+pub(crate) struct Halt(AtomicU8);
+
+impl Halt {
+    /// Halts, and returns the reason.
+    #[cfg_attr(not(feature = "armed-nonces"), allow(dead_code))]
+    #[cold]
+    pub(crate) fn raise(&self, reason: Halted) -> Halted {
+        self.0.store(reason as u8, Ordering::Release);
+        reason
+    }
+
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Halted> {
+        match self.0.load(Ordering::Acquire) {
+            0 => Ok(()),
+            1 => Err(Halted::NonceSeen),
+            2 => Err(Halted::VerificationFailed),
+            _ => Err(Halted::Forked),
+        }
+    }
+}
+
+/// Signs with one key, in whichever ways were opened. Owned by the core.
+pub struct Signing {
+    pair: SigningPair,
+    #[cfg(feature = "armed-nonces")]
+    armed: Option<Armed>,
+    halt: Arc<Halt>,
+    counts: [u64; Way::COUNT],
+}
+
+impl Signing {
+    /// The deterministic way, and presigned ladders.
+    #[must_use]
+    pub fn deterministic<C: KeyClass>(signer: Signer<C>) -> Self {
+        Self {
+            pair: signer.into_pair(),
+            #[cfg(feature = "armed-nonces")]
+            armed: None,
+            halt: Arc::default(),
+            counts: [0; Way::COUNT],
+        }
+    }
+
+    /// All ways. `prefixes[i]` is what every message of template `i` starts with; a template without an entry,
+    /// or with an empty one, is signed the deterministic way. The other half belongs on a thread off the core, polled until the
+    /// process ends.
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    #[cfg(feature = "armed-nonces")]
+    pub fn armed<C: KeyClass, E: EntropyFor<C>>(
+        signer: Signer<C>,
+        proof: SnapshotsExcluded<C>,
+        entropy: E,
+        prefixes: &[&[u8]],
+    ) -> Result<(Self, Arming), ArmError> {
+        let halt = Arc::default();
+        let (armed, arming) = armed::halves(&signer, proof, entropy, prefixes, &halt)?;
+        let mut signing = Self::deterministic(signer);
+        signing.armed = Some(armed);
+        signing.halt = halt;
+        Ok((signing, arming))
+    }
+
+    /// The account that pays and signs.
+    #[inline]
+    #[must_use]
+    pub fn public_key(&self) -> &Key {
+        self.pair.public_key()
+    }
+
+    /// A handle that presigns ladders with the same key, for a thread off the core.
+    #[must_use]
+    pub fn ladder_signer(&self) -> LadderSigner {
+        LadderSigner::new(self.pair.clone())
+    }
+
+    /// Signs `message`, the armed way if a nonce waits for its template. Does not allocate.
+    ///
+    /// One call is one signature: signing the same message again uses another nonce.
+    ///
+    /// # Errors
+    /// [`Halted`].
+    #[inline]
+    pub fn sign(
+        &mut self,
+        message: &[u8],
+        template: TemplateIndex,
+    ) -> Result<([u8; 64], Way), Halted> {
+        self.halt.check()?;
+        let (signature, way) = self.sign_some_way(message, template)?;
+        self.counts[way as usize] += 1;
+        Ok((signature, way))
+    }
+
+    #[cfg(feature = "armed-nonces")]
+    #[inline]
+    fn sign_some_way(
+        &mut self,
+        message: &[u8],
+        template: TemplateIndex,
+    ) -> Result<([u8; 64], Way), Halted> {
+        if let Some(armed) = &mut self.armed
+            && let Some(signature) = armed.sign(message, template)?
+        {
+            return Ok((signature, Way::Armed));
+        }
+        Ok((self.pair.sign(message), Way::Deterministic))
+    }
+
+    #[cfg(not(feature = "armed-nonces"))]
+    #[inline]
+    fn sign_some_way(
+        &mut self,
+        message: &[u8],
+        _template: TemplateIndex,
+    ) -> Result<([u8; 64], Way), Halted> {
+        Ok((self.pair.sign(message), Way::Deterministic))
+    }
+
+    /// Releases the rung of `held` that serves `wanted`; uses up the intent's one release.
+    ///
+    /// # Errors
+    /// [`NotReleased`] gives everything back when no rung serves, or when signing has halted.
+    #[inline]
+    pub fn release(&mut self, held: Held, wanted: &Wanted) -> Result<Released, NotReleased> {
+        if let Err(halted) = self.halt.check() {
+            return Err(NotReleased::halted(held, halted));
+        }
+        let released = held.release(wanted)?;
+        self.counts[Way::Presigned as usize] += 1;
+        Ok(released)
+    }
+
+    /// Takes note of a signature of ours seen outside, such as one from before this start: its nonce will
+    /// never be released.
+    pub fn remember(&mut self, signature: &[u8; 64]) {
+        #[cfg(feature = "armed-nonces")]
+        if let Some(armed) = &mut self.armed {
+            armed.remember(signature);
+        }
+        // A deterministic nonce needs no memory: the message makes it.
+        #[cfg(not(feature = "armed-nonces"))]
+        let _ = signature;
+    }
+
+    /// Signatures given per [`Way`].
+    #[must_use]
+    pub const fn counts(&self) -> &[u64; Way::COUNT] {
+        &self.counts
+    }
+
+    /// Why signing halted, if it did.
+    ///
+    /// # Errors
+    /// [`Halted`].
+    pub fn health(&self) -> Result<(), Halted> {
+        self.halt.check()
+    }
+}
+
+impl core::fmt::Debug for Signing {
+    /// Shows no key.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Signing")
+            .field("counts", &self.counts)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ladder::{Intents, NoRung};
+    use crate::signer::ThrowAway;
+    use shred_wire::Slot;
+
+    #[test]
+    fn the_deterministic_way_is_the_signers() {
+        let signer = || Signer::<ThrowAway>::from_seed(&[3; 32]).unwrap();
+        let mut signing = Signing::deterministic(signer());
+        assert_eq!(signing.public_key(), signer().public_key());
+        let expected = (signer().sign(b"message"), Way::Deterministic);
+        for template in [0, 255] {
+            assert_eq!(
+                signing.sign(b"message", TemplateIndex(template)),
+                Ok(expected)
+            );
+        }
+        assert_eq!(signing.counts(), &[2, 0, 0]);
+    }
+
+    #[test]
+    fn once_halted_no_way_signs() {
+        let mut signing = Signing::deterministic(Signer::<ThrowAway>::from_seed(&[3; 32]).unwrap());
+        assert_eq!(signing.health(), Ok(()));
+        for reason in [
+            Halted::NonceSeen,
+            Halted::VerificationFailed,
+            Halted::Forked,
+        ] {
+            signing.halt.raise(reason);
+            assert_eq!(signing.health(), Err(reason));
+            assert_eq!(signing.sign(b"message", TemplateIndex(0)), Err(reason));
+            let held = Intents::default().hold(1).unwrap();
+            let wanted = Wanted {
+                size_max: 1,
+                size_min: 0,
+                tip_min: 0,
+                tip_max: 1,
+                slot: Slot(1),
+                blockhash_age_max: 1,
+            };
+            let refused = signing.release(held, &wanted).unwrap_err();
+            assert_eq!(refused.why, NoRung::Halted);
+        }
+        assert_eq!(signing.counts(), &[0; Way::COUNT]);
+    }
+
+    #[test]
+    fn ways_are_named_in_order() {
+        assert_eq!(Way::names()[Way::Armed as usize], "armed");
+        assert_eq!(Way::names()[Way::Presigned as usize], "presigned");
+        assert_eq!(NoRung::names()[NoRung::Halted as usize], "halted");
+    }
+}
