@@ -102,8 +102,9 @@ impl SdkBuilder {
         wincode::serialize(&transaction).expect("a transaction serialises")
     }
 
-    /// The compiled message.
-    pub(crate) fn message(
+    /// The compiled message, addresses derived on the way.
+    #[must_use]
+    pub fn message(
         &self,
         launch: &Launch,
         spend: u64,
@@ -116,7 +117,8 @@ impl SdkBuilder {
     }
 
     /// As [`SdkBuilder::message`], with derived addresses given.
-    pub(crate) fn message_with(
+    #[must_use]
+    pub fn message_with(
         &self,
         launch: &Launch,
         derived: &Derived,
@@ -208,15 +210,17 @@ impl SdkBuilder {
 
 /// Addresses that depend on the coin and are not in its launch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Derived {
+pub struct Derived {
     /// Our account for the coin.
-    pub(crate) user_base: Pubkey,
+    pub user_base: Pubkey,
     /// The curve's account for wrapped SOL.
-    pub(crate) curve_quote: Pubkey,
+    pub curve_quote: Pubkey,
 }
 
 impl Derived {
-    pub(crate) fn of(launch: &Launch, user: &Pubkey) -> Self {
+    /// Derives both.
+    #[must_use]
+    pub fn of(launch: &Launch, user: &Pubkey) -> Self {
         Self {
             user_base: associated_token(user, &launch.token_program.into(), &launch.mint.into()),
             curve_quote: associated_token(

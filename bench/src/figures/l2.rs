@@ -71,6 +71,6 @@ fn entry(id: u64) -> Intent {
         tip: Lamports(100_000),
         slot: Slot(id),
         at: Nanos(1_790_000_000_000_000_000 + id * 1_000_000_000),
-        accounts: PumpAccounts::default(),
+        accounts: PumpAccounts::default().into(),
     }
 }

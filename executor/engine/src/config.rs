@@ -16,8 +16,10 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Pump's fee schedule.
     pub schedule: FeeSchedule,
-    /// Curves kept, about 700 bytes each.
+    /// Curves kept, about 1,100 bytes each.
     pub curve_capacity: usize,
+    /// Pools kept, about 3 KiB each.
+    pub pool_capacity: usize,
     /// Places curves in the table; changes no answer. Random in production, fixed in replay or not at all.
     pub hash_seed: u64,
     /// Transactions of ours remembered until they can no longer land, which is the life of their blockhash even
@@ -53,6 +55,7 @@ impl Default for EngineConfig {
             limits: Limits::default(),
             schedule: FeeSchedule::mainnet(),
             curve_capacity: 4_096,
+            pool_capacity: 1_024,
             hash_seed: 0,
             inflight_capacity: 1_024,
             inflight_slots_max: 300,
@@ -76,6 +79,8 @@ pub enum EngineError {
     Limits(LimitError),
     /// `curve_capacity` is 0, beyond 2^24, or below what positions may hold.
     CurveCapacity,
+    /// `pool_capacity` is 0, beyond 2^24, or below what positions may hold.
+    PoolCapacity,
     /// `inflight_capacity` is 0 or above 4,096.
     InflightCapacity,
     /// `armed_capacity` is 0 or above 4,096.
@@ -90,6 +95,10 @@ impl core::fmt::Display for EngineError {
             Self::CurveCapacity => write!(
                 f,
                 "curve_capacity: must be above limits.positions_max and at most 2^24"
+            ),
+            Self::PoolCapacity => write!(
+                f,
+                "pool_capacity: must be above limits.positions_max and at most 2^24"
             ),
             Self::InflightCapacity => write!(f, "inflight_capacity: must be 1 to 4096"),
             Self::ArmedCapacity => write!(f, "armed_capacity: must be 1 to 4096"),
@@ -122,9 +131,13 @@ impl EngineConfig {
     pub fn check(&self) -> Result<(), EngineError> {
         self.params.check()?;
         self.limits.check()?;
-        // Held curves are never evicted; one place must stay free for launches.
-        if !(usize::from(self.limits.positions_max) + 1..=1 << 24).contains(&self.curve_capacity) {
+        // What is held is never evicted; one place must stay free for what is new.
+        let places = usize::from(self.limits.positions_max) + 1..=1 << 24;
+        if !places.contains(&self.curve_capacity) {
             return Err(EngineError::CurveCapacity);
+        }
+        if !places.contains(&self.pool_capacity) {
+            return Err(EngineError::PoolCapacity);
         }
         if !(1..=SCANNED_MAX).contains(&self.inflight_capacity) {
             return Err(EngineError::InflightCapacity);

@@ -21,6 +21,10 @@ pub struct Counters {
     pub launch_decoded: u64,
     /// Trades decoded.
     pub trade_decoded: u64,
+    /// Calls of pools' programs decoded, inferred ones included.
+    pub pool_event_decoded: u64,
+    /// Account data of curves and pools handled.
+    pub truth_handled: u64,
     /// Trades whose coin sits behind a lookup table.
     pub trade_unresolved: u64,
     /// Pump instructions without an event, by [`DecodeReject`].

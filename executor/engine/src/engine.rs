@@ -8,7 +8,11 @@ use brain_wire::{ArmedSignal, Side as SignalSide};
 use bundle::{
     BlockhashCell, BlockhashSource, BlockhashTracker, Builder, BundleCell, RecentBlockhash,
 };
-use market::{Applied, Curve, CurveTable, MarketEvent, Mint, Quote, Side, TableApply, decode};
+use market::{
+    Applied, Circumstances, Corrected, CurveTable, CurveTruth, Lamports, Lineage, Listing,
+    LookupTables, MarketEvent, Mint, PoolApplied, PoolTable, PoolTruth, Side, TableApply,
+    VenueTerms, decode, pump_amm,
+};
 use risk::{Approved, Control, Gate, Limits, Reservation};
 use shred_resolve::{BlockEnd, Equivocation, ResolvedTxn, Retract, RetractReason, Sink, Verdict};
 use shred_wire::{Nanos, Slot};
@@ -23,11 +27,14 @@ use crate::inflight::{Inclusion, Inflight, InflightTable, State};
 use crate::output::{NoTicks, Note, Output, Stages, Ticks};
 use crate::positions::Positions;
 use crate::recent::Recent;
+use crate::tables::TableCell;
 
 /// Longest time between two looks at open positions while transactions come in.
 const SWEEP_EVERY: Nanos = Nanos(10_000_000);
 /// Curve updates from unverified transactions remembered for a later verdict.
 const UNVERIFIED_LEN: usize = 4_096;
+/// What a transaction without lookups is read with.
+static NO_TABLES: &LookupTables = &LookupTables::none();
 /// Slots with two versions remembered.
 const CONTESTED_LEN: usize = 16;
 
@@ -38,6 +45,11 @@ const CONTESTED_LEN: usize = 16;
 pub struct Engine<T = NoTicks> {
     params: Params,
     curves: CurveTable,
+    pools: PoolTable,
+    /// PumpSwap's; none until an account said so.
+    pump_amm: Box<Option<pump_amm::Terms>>,
+    tables: Arc<TableCell>,
+    lineage: Lineage,
     armed: ArmedTable,
     gate: Gate,
     builder: Builder,
@@ -46,7 +58,7 @@ pub struct Engine<T = NoTicks> {
     inflight: InflightTable,
     positions: Positions,
     cell: Box<BundleCell>,
-    unverified: Recent<(u64, Mint)>,
+    unverified: Recent<(u64, Touched)>,
     /// First sequence that is still in `unverified`.
     unverified_from: u64,
     contested: Recent<Slot>,
@@ -98,6 +110,10 @@ impl<T: Ticks> Engine<T> {
         Ok(Self {
             params: config.params,
             curves: CurveTable::new(config.curve_capacity, config.hash_seed, config.schedule),
+            pools: PoolTable::new(config.pool_capacity, config.hash_seed),
+            pump_amm: Box::new(None),
+            tables: Arc::default(),
+            lineage: Lineage::new(),
             armed: ArmedTable::new(
                 config.armed_capacity,
                 *signal_policy,
@@ -135,6 +151,19 @@ impl<T: Ticks> Engine<T> {
         self
     }
 
+    /// Looks accounts behind lookup tables up in `cell`. Without it they stay unknown.
+    #[must_use]
+    pub fn with_lookup_tables(mut self, cell: Arc<TableCell>) -> Self {
+        self.tables = cell;
+        self
+    }
+
+    /// Lets the calling thread, which will drive the engine, do so without allocating: the first look at a snapshot
+    /// takes the thread's place in a list.
+    pub fn warm(&self) {
+        self.tables.warm();
+    }
+
     /// Takes one transaction as the resolver found it: moves curves, books what is ours, and hands at most one
     /// bundle per event to `out`.
     ///
@@ -146,13 +175,17 @@ impl<T: Ticks> Engine<T> {
             return;
         }
         self.advance(txn.slot, txn.at);
+        self.lineage.note(txn.slot, txn.parent_slot);
         let own = if self.inflight.count() == 0 {
             None
         } else {
             self.inflight.find(txn.view.signature())
         };
         let mut fill = None;
-        let decoded = decode(&txn.view, txn.slot, txn.at, &mut |event| {
+        // A snapshot is only asked for where there is something to look up.
+        let tables = (txn.view.lookups().len() != 0).then(|| self.tables.load());
+        let tables = tables.as_deref().unwrap_or(NO_TABLES);
+        let decoded = decode(&txn.view, tables, txn.slot, txn.at, &mut |event| {
             let moved = self.event(&event, txn);
             match (own, moved) {
                 (Some(_), Some(quote)) => fill = Some(quote),
@@ -244,9 +277,19 @@ impl<T: Ticks> Engine<T> {
         self.counters.retract_handled += 1;
         self.hash
             .words([tag::RETRACT, retract.slot.0, u64::from(retract.before.0)]);
-        self.curves.doubt_from(retract.slot);
-        if retract.reason == RetractReason::Abandoned {
-            self.tracker.retract(retract.slot);
+        match retract.reason {
+            RetractReason::Abandoned => {
+                self.tracker.retract(retract.slot);
+                self.curves.drop_block(retract.slot, &self.lineage);
+                self.pools.drop_block(retract.slot, &self.lineage);
+            }
+            // What comes after the marker stands, and some of it may have been told before: which of a curve's
+            // trades are void is not known.
+            RetractReason::UpdateParent { parent_slot } => {
+                self.lineage.move_onto(retract.slot, parent_slot);
+                self.curves.doubt_from(retract.slot);
+                self.pools.doubt_from(retract.slot);
+            }
         }
         for index in 0..self.inflight.count() {
             let within = |inclusion: &Inclusion| {
@@ -272,6 +315,7 @@ impl<T: Ticks> Engine<T> {
         self.hash.words([tag::EQUIVOCATION, equivocation.slot.0]);
         self.contested.push(equivocation.slot);
         self.curves.doubt_from(equivocation.slot);
+        self.pools.doubt_from(equivocation.slot);
     }
 
     /// What became of transactions acted on unverified: curves that forged ones moved become doubtful.
@@ -284,14 +328,18 @@ impl<T: Ticks> Engine<T> {
         if verdict.from < self.unverified_from {
             // Which curves they moved is forgotten, so every one may be wrong.
             self.curves.doubt_from(Slot(0));
+            self.pools.doubt_from(Slot(0));
             return;
         }
         let covered = self
             .unverified
             .iter()
             .filter(|(sequence, _)| (verdict.from..verdict.to).contains(sequence));
-        for (_, mint) in covered {
-            self.curves.doubt(mint);
+        for (_, touched) in covered {
+            match touched {
+                Touched::Curve(mint) => self.curves.doubt(mint),
+                Touched::Pool(pool) => self.pools.doubt(pool),
+            }
         }
     }
 
@@ -307,12 +355,12 @@ impl<T: Ticks> Engine<T> {
             else {
                 continue;
             };
-            let Some(curve) = self.curves.get(&position.mint) else {
+            let Some(listing) = self.listing(&position.mint) else {
                 continue;
             };
             let slippage = self.params.stop_slippage;
             let left = exit(
-                curve,
+                &listing,
                 position,
                 &self.params,
                 Origin::Stop,
@@ -328,7 +376,7 @@ impl<T: Ticks> Engine<T> {
     /// one on a completed curve. Returns it.
     pub fn write_off(&mut self, mint: &Mint) -> Option<Position> {
         self.gate.write_off(mint);
-        self.curves.set_held(mint, false);
+        self.set_held(mint, false);
         self.positions.close(mint)
     }
 
@@ -375,9 +423,41 @@ impl<T: Ticks> Engine<T> {
         &self.curves
     }
 
-    /// The curves, to insert account truth.
+    /// The curves, to insert one as a test wants it.
     pub const fn curves_mut(&mut self) -> &mut CurveTable {
         &mut self.curves
+    }
+
+    /// The pools, for their counters.
+    #[must_use]
+    pub const fn pools(&self) -> &PoolTable {
+        &self.pools
+    }
+
+    /// Takes account data of a curve: it wins over what was reckoned from the shreds.
+    pub fn curve_truth(&mut self, truth: &CurveTruth) -> Corrected {
+        let corrected = self.curves.correct(truth, &self.lineage);
+        self.note_truth(&truth.accounts.mint.0, truth.slot, corrected);
+        corrected
+    }
+
+    /// Takes account data of a pool: it wins over what was reckoned from the shreds.
+    pub fn pool_truth(&mut self, truth: &PoolTruth) -> Corrected {
+        let corrected = self.pools.correct(truth, &self.lineage);
+        self.note_truth(&truth.pool, truth.slot, corrected);
+        corrected
+    }
+
+    fn note_truth(&mut self, key: &market::Key, slot: Slot, corrected: Corrected) {
+        self.counters.truth_handled += 1;
+        self.hash
+            .words([tag::TRUTH, word(key), slot.0, corrected as u64]);
+    }
+
+    /// Takes what a whole venue's trades depend on. Copies some 8 KiB: for a change on the chain, not for every event.
+    pub fn set_terms(&mut self, terms: &VenueTerms) {
+        self.curves.set_schedule(terms.pump);
+        *self.pump_amm = terms.pump_amm;
     }
 
     /// Open positions. A position opens when our signature is seen in a block: that is *included*. Its tokens
@@ -440,8 +520,9 @@ impl<T: Ticks> Engine<T> {
         self.now = self.now.max(now);
     }
 
-    /// Moves the curve by `event` and returns what moved; a launch moves nothing but counts as a change.
-    fn event(&mut self, event: &MarketEvent, txn: &ResolvedTxn<'_>) -> Option<Quote> {
+    /// Moves the curve or pool by `event` and returns the lamports its trader paid or got; a launch moves nothing but
+    /// counts as a change.
+    fn event(&mut self, event: &MarketEvent, txn: &ResolvedTxn<'_>) -> Option<Lamports> {
         let moved = match event {
             MarketEvent::Launch(launch) => {
                 self.counters.launch_decoded += 1;
@@ -451,26 +532,27 @@ impl<T: Ticks> Engine<T> {
                     launch.slot.0,
                     launch.at.0,
                 ]);
-                self.curves.launch(launch).then(Quote::default)
+                self.curves.launch(launch).then(Lamports::default)
             }
             MarketEvent::Trade(trade) => {
                 self.counters.trade_decoded += 1;
-                let applied = self.curves.apply(trade);
+                let applied = self.curves.apply(trade, &self.lineage);
                 let moved = match applied {
                     TableApply::Known(Applied::Moved(quote)) => Some(quote),
                     TableApply::Known(Applied::PredictedFailure) | TableApply::Unknown => None,
                 };
-                let Quote { tokens, net, .. } = moved.unwrap_or_default();
+                let (tokens, net) = moved.map_or((0, 0), |quote| (quote.tokens.0, quote.net.0));
                 self.hash.words([
                     tag::TRADE,
                     word(&trade.mint.0),
                     trade.slot.0,
                     trade.at.0,
-                    tokens.0,
-                    net.0,
+                    tokens,
+                    net,
                 ]);
-                moved
+                moved.map(|quote| quote.quote)
             }
+            MarketEvent::Pool(event) => self.pool_event(event),
             MarketEvent::Unresolved(unresolved) => {
                 self.counters.trade_unresolved += 1;
                 self.hash.words([
@@ -483,24 +565,94 @@ impl<T: Ticks> Engine<T> {
             }
         };
         self.hash.word(word(txn.view.signature()));
-        if let (false, Some(mint)) = (txn.verified, event.mint())
-            && let Some((displaced, _)) = self.unverified.push((txn.sequence, mint))
+        if let (false, Some(touched)) = (txn.verified, Touched::by(event))
+            && let Some((displaced, _)) = self.unverified.push((txn.sequence, touched))
         {
             self.unverified_from = self.unverified_from.max(displaced + 1);
         }
         moved
     }
 
-    /// What a changed curve gives occasion to: an exit from our position, a launch entry, or an armed signal.
+    /// Moves the pool that `event` is of, and returns the lamports its trader paid or got.
+    fn pool_event(&mut self, event: &market::PoolEvent) -> Option<Lamports> {
+        self.counters.pool_event_decoded += 1;
+        let circumstances = circumstances(&self.pump_amm, self.now);
+        let applied = self.pools.apply(event, &self.lineage, &circumstances);
+        let (code, amount_in, amount_out, quote) = match applied {
+            PoolApplied::Moved(way, swapped) => {
+                let pool = event.call.pool.and_then(|key| self.pools.get(&key));
+                let buys = pool.is_some_and(|pool| pool.buys == way);
+                let quote = if buys {
+                    swapped.amount_in
+                } else {
+                    swapped.amount_out
+                };
+                (
+                    1,
+                    swapped.amount_in,
+                    swapped.amount_out,
+                    Some(Lamports(quote)),
+                )
+            }
+            PoolApplied::Unknown => return None,
+            PoolApplied::PredictedFailure => (2, 0, 0, None),
+            PoolApplied::Unread => (3, 0, 0, None),
+        };
+        self.hash.words([
+            tag::POOL,
+            event.call.pool.as_ref().map_or(0, word),
+            event.slot.0,
+            event.at.0,
+            code,
+            amount_in,
+            amount_out,
+        ]);
+        quote
+    }
+
+    /// The coin that `event` is of, when that is known.
+    fn mint_of(&self, event: &MarketEvent) -> Option<Mint> {
+        match event {
+            MarketEvent::Pool(event) => {
+                let pool = self.pools.get(&event.call.pool?)?;
+                Some(pool.mint())
+            }
+            event => event.mint(),
+        }
+    }
+
+    /// Where a coin trades now: its curve, and once that sold out the pool it became; a coin that never had one of ours,
+    /// in its pool.
+    fn listing(&self, mint: &Mint) -> Option<Listing<'_>> {
+        let curve = self.curves.get(mint).map(Listing::Curve);
+        if let Some(curve) = curve.filter(|curve| !curve.is_over()) {
+            return Some(curve);
+        }
+        let circumstances = circumstances(&self.pump_amm, self.now);
+        let pool = self.pools.of_mint(mint);
+        pool.map(|pool| Listing::Pool(pool, circumstances))
+            .or(curve)
+    }
+
+    /// Keeps what a coin's price is made of from giving way, or lets it go.
+    fn set_held(&mut self, mint: &Mint, held: bool) {
+        self.curves.set_held(mint, held);
+        self.pools.set_held(mint, held);
+    }
+
+    /// What a changed listing gives occasion to: an exit from our position, a launch entry, or an armed signal.
     fn occasion<O: Output + ?Sized>(&mut self, event: &MarketEvent, out: &mut O) {
-        let Some(mint) = event.mint() else { return };
-        let Some(curve) = self.curves.get(&mint) else {
+        let Some(mint) = self.mint_of(event) else {
             return;
         };
+        let Some(listing) = self.listing(&mint) else {
+            return;
+        };
+        let listing = &listing;
         if let Some(position) = self.positions.get(&mint) {
-            let considered = consider(curve, Some(position), &self.params, event, event.at());
+            let considered = consider(listing, Some(position), &self.params, event, event.at());
             let chosen = match considered {
-                Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
+                Err(Pass::Holding) => self.signalled_exit(listing, position).ok_or(Pass::Holding),
                 considered => considered.map(|intent| (intent, None)),
             };
             return self.follow(self.unless_deferred(chosen), out);
@@ -508,16 +660,16 @@ impl<T: Ticks> Engine<T> {
         if self.gate.exposure(&mint).is_some() {
             return self.follow(Err(Pass::Entering), out);
         }
-        let chosen = match consider(curve, None, &self.params, event, event.at()) {
+        let chosen = match consider(listing, None, &self.params, event, event.at()) {
             Ok(intent) => self
-                .signalled_entry(curve, Occasion::Launch(mint), event)
+                .signalled_entry(listing, Occasion::Launch(mint), event)
                 .map_or_else(|| self.unless_vetoed(intent, Occasion::Launch(mint)), Ok),
             Err(Pass::LaunchesOff) => self
-                .signalled_entry(curve, Occasion::Launch(mint), event)
+                .signalled_entry(listing, Occasion::Launch(mint), event)
                 .ok_or(Chosen::Pass(Pass::LaunchesOff)),
             Err(pass @ Pass::AwaitsDevBuy) => Err(Chosen::Pass(pass)),
             Err(pass) => self
-                .signalled_entry(curve, Occasion::Coin(mint), event)
+                .signalled_entry(listing, Occasion::Coin(mint), event)
                 .ok_or(Chosen::Pass(pass)),
         };
         match chosen {
@@ -545,14 +697,15 @@ impl<T: Ticks> Engine<T> {
     /// budget and slippage, at most what the gate lets one trade risk. Never past a veto or the deny list.
     fn signalled_entry(
         &self,
-        curve: &Curve,
+        listing: &Listing<'_>,
         occasion: Occasion,
         event: &MarketEvent,
     ) -> Option<(Intent, Option<Order>)> {
         let order = self
             .armed
             .order(occasion, SignalSide::Buy, self.now, self.slot)?;
-        if self.armed.vetoes(occasion, self.now, self.slot) || creator_denied(curve, &self.params) {
+        if self.armed.vetoes(occasion, self.now, self.slot) || creator_denied(listing, &self.params)
+        {
             return None;
         }
         let risked = self
@@ -567,14 +720,14 @@ impl<T: Ticks> Engine<T> {
             slot: event.slot(),
             at: event.at(),
         };
-        let intent = enter(curve, &self.params, &entry).ok()?;
+        let intent = enter(listing, &self.params, &entry).ok()?;
         Some((intent, Some(order)))
     }
 
     /// The exit an armed signal asks for.
     fn signalled_exit(
         &self,
-        curve: &Curve,
+        listing: &Listing<'_>,
         position: &Position,
     ) -> Option<(Intent, Option<Order>)> {
         let order = self.armed.order(
@@ -586,7 +739,7 @@ impl<T: Ticks> Engine<T> {
         let slippage = order.max_slippage.min(self.params.stop_slippage);
         let origin = Origin::Signal(order.signal_id);
         let intent = exit(
-            curve,
+            listing,
             position,
             &self.params,
             origin,
@@ -708,7 +861,7 @@ impl<T: Ticks> Engine<T> {
         }
         match intent.side {
             Side::Buy => {
-                self.curves.set_held(&intent.mint, true);
+                self.set_held(&intent.mint, true);
                 // The exit's addresses are derived now, when the entry is out, not when leaving is urgent.
                 let _ = self.builder.prepare_exit(intent.venue, &intent.accounts);
             }
@@ -741,11 +894,12 @@ impl<T: Ticks> Engine<T> {
             let Some(position) = self.positions.at(index) else {
                 continue;
             };
-            let Some(curve) = self.curves.get(&position.mint) else {
+            let Some(listing) = self.listing(&position.mint) else {
                 continue;
             };
-            let chosen = match consider_time(curve, position, &self.params, self.slot, self.now) {
-                Err(Pass::Holding) => self.signalled_exit(curve, position).ok_or(Pass::Holding),
+            let chosen = match consider_time(&listing, position, &self.params, self.slot, self.now)
+            {
+                Err(Pass::Holding) => self.signalled_exit(&listing, position).ok_or(Pass::Holding),
                 considered => considered.map(|intent| (intent, None)),
             };
             let chosen = self.unless_deferred(chosen);
@@ -797,6 +951,30 @@ impl<T> core::fmt::Debug for Engine<T> {
     }
 }
 
+/// What an event may have moved.
+#[derive(Clone, Copy)]
+enum Touched {
+    Curve(Mint),
+    Pool(market::Key),
+}
+
+impl Touched {
+    fn by(event: &MarketEvent) -> Option<Self> {
+        match event {
+            MarketEvent::Pool(event) => event.call.pool.map(Self::Pool),
+            event => event.mint().map(Self::Curve),
+        }
+    }
+}
+
+/// What pools are priced under at `now`, a stamp of the realtime clock.
+const fn circumstances(terms: &Option<pump_amm::Terms>, now: Nanos) -> Circumstances<'_> {
+    Circumstances {
+        pump_amm: terms.as_ref(),
+        now_s: now.0 / 1_000_000_000,
+    }
+}
+
 /// Why an occasion without a position leads to nothing.
 enum Chosen {
     Pass(Pass),
@@ -826,6 +1004,8 @@ mod tag {
     pub(super) const VERDICT: u64 = 12;
     pub(super) const SIGNAL: u64 = 13;
     pub(super) const REJECTED: u64 = 14;
+    pub(super) const POOL: u64 = 15;
+    pub(super) const TRUTH: u64 = 16;
 }
 
 /// An engine and its output as one resolver sink.

@@ -255,7 +255,7 @@ mod tests {
             tip: Lamports(0),
             slot: Slot(1),
             at: Nanos(1),
-            accounts: PumpAccounts::default(),
+            accounts: PumpAccounts::default().into(),
         };
         Inflight {
             signature,

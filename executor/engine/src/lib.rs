@@ -26,9 +26,11 @@ mod inflight;
 pub mod output;
 mod positions;
 mod recent;
+pub mod tables;
 
 pub use armed::{ArmReject, SignalPolicy};
 pub use config::{EngineConfig, EngineError};
 pub use counters::Counters;
 pub use engine::{Engine, EngineSink};
 pub use output::{NoTicks, Note, Output, Stages, Ticks};
+pub use tables::{TableCell, TableWriter};

@@ -724,10 +724,16 @@ fn our_trade(world: &World) -> Trade {
     let view = TxnView::parse(cell.transaction(0).unwrap()).unwrap();
     assert_eq!(view.signature(), &cell.signature);
     let mut trades = Vec::new();
-    decode(&view, Slot(0), Nanos(0), &mut |event| match event {
-        MarketEvent::Trade(trade) => trades.push(trade),
-        other => panic!("{other:?}"),
-    });
+    decode(
+        &view,
+        &market::LookupTables::none(),
+        Slot(0),
+        Nanos(0),
+        &mut |event| match event {
+            MarketEvent::Trade(trade) => trades.push(trade),
+            other => panic!("{other:?}"),
+        },
+    );
     assert_eq!(trades.len(), 1);
     trades[0]
 }

@@ -55,6 +55,7 @@ fn the_hot_path_neither_allocates_nor_frees() {
     use shred_resolve::{BlockEnd, ResolvedTxn, SourceId};
 
     let mut world = World::new(&config());
+    world.engine.warm();
     let launch = common::launch_bytes(1_000_000_000);
     let mut pump_up = common::exact_buy(8_000_000_000);
     pump_up.accounts[8].0 = [0x99; 32];
@@ -67,6 +68,7 @@ fn the_hot_path_neither_allocates_nor_frees() {
         let txn = ResolvedTxn {
             view: TxnView::parse(bytes).unwrap(),
             slot,
+            parent_slot: Slot(slot.0.saturating_sub(1)),
             fec_set_index: FecSetIndex(0),
             merkle_root: None,
             verified: true,

@@ -360,6 +360,6 @@ fn intent(
         tip,
         slot,
         at,
-        accounts,
+        accounts: accounts.into(),
     }
 }

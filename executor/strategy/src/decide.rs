@@ -1,6 +1,6 @@
 //! Launch in, exits out: the micro-lightning rules.
 
-use market::{Bps, Curve, Key, Lamports, Launch, MarketEvent, Side, Trade, Untradable};
+use market::{Bps, Curve, Key, Lamports, Launch, Listing, MarketEvent, PoolState, Side, Trade};
 use shred_wire::{Nanos, Slot};
 
 use crate::intent::{Intent, Origin, Venue};
@@ -72,17 +72,17 @@ impl Pass {
 
 /// Chooses what to do about one event. Pure.
 ///
-/// `curve` is already moved by `event`, which is one of its own; `position` is ours in it, if any; `now` is the
+/// `listing` is already moved by `event`, which is one of its own; `position` is ours in it, if any; `now` is the
 /// event's stamp. Returns at most one intent, with `id` 0: the engine numbers it.
 #[must_use]
 pub fn decide(
-    curve: &Curve,
+    listing: &Listing<'_>,
     position: Option<&Position>,
     params: &Params,
     event: &MarketEvent,
     now: Nanos,
 ) -> Option<Intent> {
-    consider(curve, position, params, event, now).ok()
+    consider(listing, position, params, event, now).ok()
 }
 
 /// [`decide()`], saying also why not.
@@ -90,17 +90,21 @@ pub fn decide(
 /// # Errors
 /// The [`Pass`] to count.
 pub fn consider(
-    curve: &Curve,
+    listing: &Listing<'_>,
     position: Option<&Position>,
     params: &Params,
     event: &MarketEvent,
     now: Nanos,
 ) -> Result<Intent, Pass> {
-    match (position, event) {
-        (Some(position), event) => consider_time(curve, position, params, event.slot(), now),
-        (None, MarketEvent::Launch(launch)) => consider_launch(curve, params, launch),
-        (None, MarketEvent::Trade(trade)) => consider_dev_buy(curve, params, trade),
-        (None, MarketEvent::Unresolved(_)) => Err(Pass::NoOccasion),
+    match (position, event, listing) {
+        (Some(position), event, _) => consider_time(listing, position, params, event.slot(), now),
+        (None, MarketEvent::Launch(launch), Listing::Curve(curve)) => {
+            consider_launch(curve, params, launch)
+        }
+        (None, MarketEvent::Trade(trade), Listing::Curve(curve)) => {
+            consider_dev_buy(curve, params, trade)
+        }
+        _ => Err(Pass::NoOccasion),
     }
 }
 
@@ -110,7 +114,7 @@ pub fn consider(
 /// # Errors
 /// The [`Pass`] to count.
 pub fn consider_time(
-    curve: &Curve,
+    listing: &Listing<'_>,
     position: &Position,
     params: &Params,
     slot: Slot,
@@ -119,10 +123,10 @@ pub fn consider_time(
     if position.exiting {
         return Err(Pass::Exiting);
     }
-    if curve.tradable == Err(Untradable::Complete) {
+    if listing.is_over() {
         return Err(Pass::CurveComplete);
     }
-    let value = curve
+    let value = listing
         .sell(position.tokens)
         .map_err(|_| Pass::NoQuote)?
         .quote;
@@ -135,7 +139,7 @@ pub fn consider_time(
     } else {
         return Err(Pass::Holding);
     };
-    exit(curve, position, params, origin, slippage, slot, now)
+    exit(listing, position, params, origin, slippage, slot, now)
 }
 
 /// An entry as its occasion describes it.
@@ -153,46 +157,44 @@ pub struct Entry {
     pub at: Nanos,
 }
 
-/// The buy for `entry`: as many tokens as `spend` would buy at the curve's price, less `slippage`, for at most
-/// `spend`. On this curve it costs less than that; the rest is what the price may rise before it lands.
+/// The buy for `entry`: as many tokens as `spend` would buy at the listing's price, less `slippage`, for at most
+/// `spend`. At that price it costs less than that; the rest is what the price may rise before it lands.
 ///
 /// # Errors
 /// [`Pass::Untradable`] or [`Pass::NoQuote`]; the latter also when spending all of it would complete the
 /// curve, which leaves a position that nobody can sell until the pool opens, and when no token is left.
-pub fn enter(curve: &Curve, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
-    curve.tradable.map_err(|_| Pass::Untradable)?;
-    let quote = curve
-        .buy_exact_quote(entry.spend)
-        .map_err(|_| Pass::NoQuote)?;
-    let tokens = quote.tokens.less_bps(entry.slippage);
-    if quote.completes || tokens.0 == 0 {
+pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
+    refuse(!listing.is_tradable(), Pass::Untradable)?;
+    let deal = listing.buy(entry.spend).map_err(|_| Pass::NoQuote)?;
+    let tokens = deal.tokens.less_bps(entry.slippage);
+    if deal.completes || tokens.0 == 0 {
         return Err(Pass::NoQuote);
     }
     Ok(Intent {
         id: 0,
         origin: entry.origin,
-        venue: venue(curve),
+        venue: venue(listing),
         lane: params.lane,
         side: Side::Buy,
-        mint: curve.accounts.mint,
+        mint: listing.mint(),
         spend: entry.spend,
         tokens,
         receive_min: Lamports(0),
         tip: params.entry_tip,
         slot: entry.slot,
         at: entry.at,
-        accounts: curve.accounts,
+        accounts: listing.accounts(),
     })
 }
 
-/// The sale of everything in `position` at the curve's price less `slippage`.
+/// The sale of everything in `position` at the listing's price less `slippage`.
 ///
-/// A doubtful curve may still be left: holding on is not safer.
+/// A doubtful one may still be left: holding on is not safer.
 ///
 /// # Errors
 /// [`Pass::NoQuote`] when the sale brings nothing.
 pub fn exit(
-    curve: &Curve,
+    listing: &Listing<'_>,
     position: &Position,
     params: &Params,
     origin: Origin,
@@ -200,22 +202,22 @@ pub fn exit(
     slot: Slot,
     at: Nanos,
 ) -> Result<Intent, Pass> {
-    let quote = curve.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
+    let deal = listing.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
     Ok(Intent {
         id: 0,
         origin,
-        venue: venue(curve),
+        venue: venue(listing),
         lane: params.lane,
         side: Side::Sell,
         mint: position.mint,
         spend: Lamports(0),
         tokens: position.tokens,
         // At least one lamport: a sale for nothing is not an exit.
-        receive_min: Lamports(quote.quote.less_bps(slippage).0.max(1)),
+        receive_min: Lamports(deal.quote.less_bps(slippage).0.max(1)),
         tip: params.exit_tip,
         slot,
         at,
-        accounts: curve.accounts,
+        accounts: listing.accounts(),
     })
 }
 
@@ -250,7 +252,7 @@ fn enter_launch(curve: &Curve, params: &Params, slot: Slot, at: Nanos) -> Result
     refuse(!params.launches_enabled, Pass::LaunchesOff)?;
     let (spend, slippage) = (params.budget, params.entry_slippage);
     enter(
-        curve,
+        &Listing::Curve(curve),
         params,
         &Entry {
             origin: Origin::Launch,
@@ -264,23 +266,19 @@ fn enter_launch(curve: &Curve, params: &Params, slot: Slot, at: Nanos) -> Result
 
 /// Whether the launcher or the named creator is on the deny list, which binds every entry, a signal's too.
 #[must_use]
-pub fn creator_denied(curve: &Curve, params: &Params) -> bool {
-    creators(curve)
-        .iter()
-        .any(|key| params.creators_denied.contains(key))
+pub fn creator_denied(listing: &Listing<'_>, params: &Params) -> bool {
+    creators(listing).any(|key| params.creators_denied.contains(key))
 }
 
-fn creators(curve: &Curve) -> [&Key; 2] {
-    [&curve.launcher, &curve.accounts.creator]
+fn creators<'a>(listing: &Listing<'a>) -> impl Iterator<Item = &'a Key> {
+    listing.creators().into_iter().flatten()
 }
 
 fn check_creator(curve: &Curve, params: &Params) -> Result<(), Pass> {
-    refuse(creator_denied(curve, params), Pass::CreatorDenied)?;
-    let names = creators(curve);
+    let listing = Listing::Curve(curve);
+    refuse(creator_denied(&listing, params), Pass::CreatorDenied)?;
     let allowed = params.creators_allowed.is_empty()
-        || names
-            .iter()
-            .any(|key| params.creators_allowed.contains(key));
+        || creators(&listing).any(|key| params.creators_allowed.contains(key));
     refuse(!allowed, Pass::CreatorNotAllowed)
 }
 
@@ -290,13 +288,18 @@ fn expired(position: &Position, params: &Params, slot: Slot, now: Nanos) -> bool
     by_time || (params.hold_slots_max > 0 && slots >= params.hold_slots_max)
 }
 
-/// v3 needs neither creator vault nor fee recipient, but refuses cashback coins.
-/// Source: pump-public-docs `docs/instructions/TRADE_V3.md` at 2293f9a (error 6094).
-const fn venue(curve: &Curve) -> Venue {
-    if curve.cashback {
-        Venue::PumpV2
-    } else {
-        Venue::PumpV3
+/// Which of our instructions trades it. On curves v3 needs neither creator vault nor fee recipient, but refuses
+/// cashback coins. Source: pump-public-docs `docs/instructions/TRADE_V3.md` at 2293f9a (error 6094).
+const fn venue(listing: &Listing<'_>) -> Venue {
+    match listing {
+        Listing::Curve(curve) if curve.cashback => Venue::PumpV2,
+        Listing::Curve(_) => Venue::PumpV3,
+        Listing::Pool(pool, _) => match pool.state {
+            PoolState::PumpAmm(_) => Venue::PumpSwap,
+            PoolState::RaydiumAmm(_) => Venue::RaydiumAmm,
+            PoolState::RaydiumCp(..) => Venue::RaydiumCp,
+            PoolState::LaunchLab(..) => Venue::LaunchLab,
+        },
     }
 }
 

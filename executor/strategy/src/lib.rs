@@ -11,6 +11,6 @@ pub mod position;
 
 pub use decide::{Entry, Pass, consider, consider_time, creator_denied, decide, enter, exit};
 pub use intent::{Intent, LaneClass, Origin, Venue};
-pub use market::{PumpAccounts, Side};
+pub use market::{PumpAccounts, Side, VenueAccounts};
 pub use params::{KeySet, ParamError, Params};
 pub use position::Position;

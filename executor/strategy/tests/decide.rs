@@ -3,8 +3,8 @@
 
 use market::event::ShownAccounts;
 use market::{
-    Amounts, Applied, Bps, Curve, FeeSchedule, Form, Key, Lamports, Launch, MarketEvent, Mint,
-    Side, TokenAmount, Trade, Untradable, pump,
+    Amounts, Applied, Bps, Curve, FeeSchedule, Form, Key, Lamports, Launch, Listing, MarketEvent,
+    Mint, Side, TokenAmount, Trade, Untradable, pump,
 };
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
@@ -17,7 +17,7 @@ const CREATOR: Key = [3; 32];
 fn a_dev_buy_within_bounds_is_bought_at_the_price_it_leaves() {
     let (curve, event) = after_dev_buy(1_000_000_000);
     let params = Params::default();
-    let intent = decide(&curve, None, &params, &event, Nanos(5)).unwrap();
+    let intent = decide(&Listing::Curve(&curve), None, &params, &event, Nanos(5)).unwrap();
     let quote = curve.buy_exact_quote(params.budget).unwrap();
     assert_eq!(
         (intent.origin, intent.side, intent.venue),
@@ -32,7 +32,7 @@ fn a_dev_buy_within_bounds_is_bought_at_the_price_it_leaves() {
     assert!(cost < params.budget && cost.0 > params.budget.0 * 89 / 100);
     assert_eq!(
         (intent.mint, intent.accounts, intent.receive_min),
-        (curve.accounts.mint, curve.accounts, Lamports(0))
+        (curve.accounts.mint, curve.accounts.into(), Lamports(0))
     );
     assert_eq!((intent.slot, intent.at), (Slot(10), Nanos(2)));
 }
@@ -154,9 +154,15 @@ fn untradable_coins_are_never_entered_and_cashback_goes_by_v2() {
     let (mut curve, event) = after_dev_buy(1_000_000_000);
     curve.cashback = true;
     assert_eq!(
-        decide(&curve, None, &Params::default(), &event, Nanos(5))
-            .unwrap()
-            .venue,
+        decide(
+            &Listing::Curve(&curve),
+            None,
+            &Params::default(),
+            &event,
+            Nanos(5)
+        )
+        .unwrap()
+        .venue,
         Venue::PumpV2
     );
 }
@@ -193,7 +199,14 @@ fn exits_come_by_stop_profit_and_age_in_that_order() {
     };
     let worth = value(tokens).0;
     let origin = |position: &Position, now: u64, slot: u64| {
-        consider_time(&curve, position, &params, Slot(slot), Nanos(now)).map(|intent| intent.origin)
+        consider_time(
+            &Listing::Curve(&curve),
+            position,
+            &params,
+            Slot(slot),
+            Nanos(now),
+        )
+        .map(|intent| intent.origin)
     };
     let fresh = at_cost(worth);
     assert_eq!(origin(&fresh, 1_000, 10), Err(Pass::Holding));
@@ -232,7 +245,7 @@ fn exits_come_by_stop_profit_and_age_in_that_order() {
     );
 
     let stop = decide(
-        &curve,
+        &Listing::Curve(&curve),
         Some(&at_cost(worth * 2)),
         &params,
         &event,
@@ -248,7 +261,7 @@ fn exits_come_by_stop_profit_and_age_in_that_order() {
         value(tokens).less_bps(params.stop_slippage)
     );
     let profit = decide(
-        &curve,
+        &Listing::Curve(&curve),
         Some(&at_cost(worth / 2)),
         &params,
         &event,
@@ -270,13 +283,25 @@ fn a_doubtful_curve_may_be_left_and_a_complete_one_cannot() {
     };
     curve.tradable = Err(Untradable::Doubtful);
     assert_eq!(
-        decide(&curve, Some(&losing), &Params::default(), &event, Nanos(5))
-            .unwrap()
-            .origin,
+        decide(
+            &Listing::Curve(&curve),
+            Some(&losing),
+            &Params::default(),
+            &event,
+            Nanos(5)
+        )
+        .unwrap()
+        .origin,
         Origin::Stop
     );
     curve.tradable = Err(Untradable::Complete);
-    let considered = consider(&curve, Some(&losing), &Params::default(), &event, Nanos(5));
+    let considered = consider(
+        &Listing::Curve(&curve),
+        Some(&losing),
+        &Params::default(),
+        &event,
+        Nanos(5),
+    );
     assert_eq!(considered, Err(Pass::CurveComplete));
 }
 
@@ -292,9 +317,9 @@ proptest! {
         curve.reserves = market::Reserves { virtual_token, virtual_quote, real_token, real_quote };
         let held = Position { cost: Lamports(cost), ..position(tokens) };
         let params = Params { budget: Lamports(budget), take_profit: Bps(1), ..Params::default() };
-        let first = decide(&curve, holds.then_some(&held), &params, &event, Nanos(now));
-        prop_assert_eq!(first, decide(&curve, holds.then_some(&held), &params, &event, Nanos(now)), "pure");
-        let timed = consider_time(&curve, &held, &params, Slot(slot), Nanos(now)).ok();
+        let first = decide(&Listing::Curve(&curve), holds.then_some(&held), &params, &event, Nanos(now));
+        prop_assert_eq!(first, decide(&Listing::Curve(&curve), holds.then_some(&held), &params, &event, Nanos(now)), "pure");
+        let timed = consider_time(&Listing::Curve(&curve), &held, &params, Slot(slot), Nanos(now)).ok();
         for intent in [first, timed].into_iter().flatten() {
             match intent.side {
                 Side::Buy => {
@@ -310,11 +335,11 @@ proptest! {
 #[track_caller]
 fn check_entry(params: &Params, (curve, event): (Curve, MarketEvent), expect: Result<(), Pass>) {
     assert_eq!(
-        consider(&curve, None, params, &event, Nanos(5)).map(drop),
+        consider(&Listing::Curve(&curve), None, params, &event, Nanos(5)).map(drop),
         expect
     );
     assert_eq!(
-        decide(&curve, None, params, &event, Nanos(5)).is_some(),
+        decide(&Listing::Curve(&curve), None, params, &event, Nanos(5)).is_some(),
         expect.is_ok()
     );
 }

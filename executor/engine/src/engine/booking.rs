@@ -5,7 +5,7 @@
 
 use bundle::RecentBlockhash;
 use bundle::blockhash::VALIDITY_BLOCKS;
-use market::{Lamports, Mint, Quote, Side, TokenAmount};
+use market::{Lamports, Mint, Side, TokenAmount};
 use risk::{Fill, Reservation};
 use shred_resolve::ResolvedTxn;
 use strategy::{Intent, LaneClass, Position};
@@ -20,7 +20,7 @@ impl<T: Ticks> Engine<T> {
     pub(super) fn include<O: Output + ?Sized>(
         &mut self,
         index: usize,
-        fill: Option<Quote>,
+        fill: Option<Lamports>,
         txn: &ResolvedTxn<'_>,
         out: &mut O,
     ) {
@@ -120,7 +120,7 @@ impl<T: Ticks> Engine<T> {
         }
         let before = self.positions.reduce(&intent.mint, tokens);
         if self.positions.get(&intent.mint).is_none() {
-            self.curves.set_held(&intent.mint, false);
+            self.set_held(&intent.mint, false);
         }
         before
     }
@@ -135,8 +135,8 @@ impl<T: Ticks> Engine<T> {
     }
 
     fn open(&mut self, position: Position) {
-        self.curves.set_held(&position.mint, true);
-        if self.curves.get(&position.mint).is_none() {
+        self.set_held(&position.mint, true);
+        if self.listing(&position.mint).is_none() {
             self.counters.position_unpriced += 1;
         }
         if !self.positions.open(position) {
@@ -268,7 +268,7 @@ impl<T: Ticks> Engine<T> {
         }
         match intent.side {
             Side::Buy if self.positions.get(&intent.mint).is_none() => {
-                self.curves.set_held(&intent.mint, false)
+                self.set_held(&intent.mint, false)
             }
             Side::Buy => {}
             Side::Sell => {
@@ -282,10 +282,9 @@ impl<T: Ticks> Engine<T> {
 
 /// What our transaction paid or brought: as modelled, or at the worst its limit allows where the arithmetic
 /// has no answer. It landed, so it did no worse than its limit.
-fn settled_quote(intent: &Intent, fill: Option<Quote>) -> Lamports {
-    let modelled = fill.map(|fill| fill.quote);
+fn settled_quote(intent: &Intent, fill: Option<Lamports>) -> Lamports {
     match intent.side {
-        Side::Buy => modelled.map_or(intent.spend, |quote| quote.min(intent.spend)),
-        Side::Sell => modelled.map_or(intent.receive_min, |quote| quote.max(intent.receive_min)),
+        Side::Buy => fill.map_or(intent.spend, |quote| quote.min(intent.spend)),
+        Side::Sell => fill.map_or(intent.receive_min, |quote| quote.max(intent.receive_min)),
     }
 }

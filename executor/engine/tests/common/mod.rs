@@ -129,6 +129,7 @@ impl World {
         let mut txn = ResolvedTxn {
             view,
             slot: Slot(self.slot),
+            parent_slot: Slot(self.slot.saturating_sub(1)),
             fec_set_index: FecSetIndex(0),
             merkle_root: None,
             verified: true,

@@ -84,7 +84,7 @@ impl Cells {
             tip: Lamports(if lane == LaneClass::Public { 0 } else { 10_000 }),
             slot: Slot(100),
             at: Nanos(5),
-            accounts,
+            accounts: accounts.into(),
         };
         let approved = self.gate.check(intent, Nanos(5)).unwrap();
         let mut cell = BundleCell::new();
