@@ -318,13 +318,18 @@ impl Config {
                 ("bundle.tip_min_lamports", self.bundle.tip_min_lamports),
             );
         }
-        check.at_least(
-            ("engine.curves_max", u64::from(self.engine.curves_max)),
-            (
-                "risk.open_positions_max + 1",
-                u64::from(risk.open_positions_max) + 1,
-            ),
-        );
+        for (name, places) in [
+            ("engine.curves_max", self.engine.curves_max),
+            ("engine.pools_max", self.engine.pools_max),
+        ] {
+            check.at_least(
+                (name, u64::from(places)),
+                (
+                    "risk.open_positions_max + 1",
+                    u64::from(risk.open_positions_max) + 1,
+                ),
+            );
+        }
         check.at_least(
             ("engine.inflight_max", u64::from(self.engine.inflight_max)),
             (
@@ -391,6 +396,7 @@ impl Config {
             64..=1 << 20,
             "curves",
         );
+        check.range("engine.pools_max", engine.pools_max, 64..=1 << 20, "pools");
         check.range(
             "engine.inflight_max",
             engine.inflight_max,
@@ -430,6 +436,7 @@ impl Config {
             params: self.strategy.plan(check),
             limits: self.risk.plan(check),
             curve_capacity: engine.curves_max as usize,
+            pool_capacity: engine.pools_max as usize,
             inflight_capacity: engine.inflight_max as usize,
             inflight_slots_max: engine.inflight_slots_max,
             armed_capacity: engine.armed_max as usize,

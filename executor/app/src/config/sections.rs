@@ -487,6 +487,8 @@ impl Default for RiskConfig {
 pub struct EngineConfig {
     /// Bonding curves followed at once.
     pub curves_max: u32,
+    /// Pools followed at once.
+    pub pools_max: u32,
     /// Own transactions remembered until they can no longer land.
     pub inflight_max: u32,
     /// Slots after its blockhash's own at which an own transaction is given up.
@@ -508,6 +510,7 @@ impl Default for EngineConfig {
         let engine = EngineRoom::default();
         Self {
             curves_max: engine.curve_capacity as u32,
+            pools_max: engine.pool_capacity as u32,
             inflight_max: engine.inflight_capacity as u32,
             inflight_slots_max: engine.inflight_slots_max,
             armed_max: engine.armed_capacity as u32,

@@ -315,6 +315,7 @@ fn every_bound_is_held_on_both_sides() {
         ("risk", "window_ms", 100, 86_400_000),
         ("risk", "tip_max_lamports", 100_000, 10_000_000_000),
         ("engine", "curves_max", 64, 1_048_576),
+        ("engine", "pools_max", 64, 1_048_576),
         ("engine", "inflight_max", 10, 4_096),
         ("engine", "inflight_slots_max", 1, 10_000),
         ("engine", "armed_max", 1, 4_096),

@@ -243,6 +243,7 @@ impl BundleConfig {
                 check,
             ),
             coin_capacity: self.coins_max as usize,
+            ..BuilderConfig::default()
         }
     }
 
