@@ -35,7 +35,7 @@ use market::Key;
 use rtrb::{Consumer, Producer, RingBuffer};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::locked::Locked;
+use crate::locked::{Locked, scrub_stack};
 use crate::signer::{KeyClass, Signer, SigningPair};
 use crate::signing::{Halt, Halted, TemplateIndex};
 use challenge::{Absorbed, wiping_sha512};
@@ -105,7 +105,9 @@ fn halves_in(
     entropy
         .fill(&mut boot_random)
         .map_err(|EntropyFailed| ArmError::NoEntropy)?;
-    let (nonce_secret, fixed_secret) = derive_secrets(pair, &boot_random)?;
+    let secrets = derive_secrets(pair, &boot_random);
+    scrub_stack();
+    let (nonce_secret, fixed_secret) = secrets?;
     let mut lines = Vec::with_capacity(prefixes.len());
     let mut magazines = Vec::with_capacity(prefixes.len());
     for (index, prefix) in prefixes.iter().enumerate() {
@@ -151,25 +153,29 @@ fn halves_in(
 /// What nonces are made with: the hash prefix of RFC 8032, then the random bytes of this start.
 type NonceSecret = Locked<[u8; 64]>;
 
+/// To be followed by a scrub of the stack.
+#[inline(never)]
 fn derive_secrets(
     pair: &SigningPair,
     boot_random: &[u8; 32],
 ) -> Result<(NonceSecret, Locked<FixedSecret>), ArmError> {
+    let mut nonce_secret = protected([0; 64])?;
+    let mut fixed_secret = protected(FixedSecret::EMPTY)?;
     let mut seed = Zeroizing::new([0; 32]);
     seed.copy_from_slice(pair.seed());
     let mut expanded = ExpandedSecretKey::from(&*seed);
-    let mut both = Zeroizing::new([0; 64]);
+    let both = nonce_secret.get_mut();
     both[..32].copy_from_slice(&expanded.hash_prefix);
     both[32..].copy_from_slice(boot_random);
-    let nonce_secret = protected(*both)?;
-    let fixed_secret = protected(FixedSecret::new(&expanded.scalar))?;
+    fixed_secret.get_mut().fill(&expanded.scalar);
     expanded.scalar.zeroize();
     expanded.hash_prefix.zeroize();
     Ok((nonce_secret, fixed_secret))
 }
 
-fn protected<T: Zeroize>(value: T) -> Result<Locked<T>, ArmError> {
-    Locked::new(value)
+/// A page for a secret that is yet to be written.
+fn protected<T: Zeroize>(empty: T) -> Result<Locked<T>, ArmError> {
+    Locked::new(empty)
         .ok()
         .filter(|page| page.is_locked() && page.is_wiped_on_fork())
         .ok_or(ArmError::MemoryUnprotected)
@@ -244,7 +250,10 @@ impl Armed {
         if message.len() > MESSAGE_LEN_MAX {
             return Ok(None);
         }
-        // Reserved first: what cannot be verified must not leave.
+        // Reserved first: what cannot be verified must not leave, and an ended arming thread verifies nothing.
+        if unverified.is_abandoned() {
+            return Ok(None);
+        }
         let Ok(mut verification) = unverified.write_chunk(1) else {
             return Ok(None);
         };
@@ -363,8 +372,17 @@ impl Arming {
         if self.lines[index].filler.level() >= pool::SLOT_COUNT {
             return Ok(false);
         }
+        let put = self.put_one(index);
+        scrub_stack();
+        Ok(put)
+    }
+
+    /// Makes one nonce for a pool with room. To be followed by a scrub of the stack: scalar multiplication leaves the
+    /// digits of `r` there.
+    #[inline(never)]
+    fn put_one(&mut self, index: usize) -> bool {
         let Ok(mut r) = self.draw() else {
-            return Ok(false);
+            return false;
         };
         let commitment = EdwardsPoint::mul_base(&r).compress().to_bytes();
         let Line { filler, prefix, .. } = &mut self.lines[index];
@@ -373,7 +391,7 @@ impl Arming {
         let put = filler.put(&limbs, &commitment, &absorbed);
         limbs.zeroize();
         r.zeroize();
-        Ok(put)
+        put
     }
 
     /// `r = SHA-512(domain || prefix || random of this start || boot, process, arming || counter || fresh)`,

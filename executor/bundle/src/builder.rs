@@ -12,10 +12,10 @@ use crate::address::{
 use crate::blockhash::RecentBlockhash;
 use crate::cell::{BundleCell, CellFull};
 use crate::coin::{CoinTable, Underivable};
-use crate::ladder::{Held, LadderSigner, NoRung, NotReleased, Released, Wanted};
+use crate::ladder::{Held, LadderSigner, NoRung, NotReleased, Released, RungTrade, Wanted};
 use crate::pda;
 use crate::signer::{KeyClass, Signer, ThrowAway};
-use crate::signing::{Halted, Signing, Way};
+use crate::signing::{Halted, Signing, TemplateIndex, Way};
 use crate::template::{
     Aliased, CompileError, ComputeBudget, KeyField, Patch, PriceSource, Template, ValueField,
     WireVersion,
@@ -176,7 +176,7 @@ pub enum BuildReject {
     NoBundle,
     /// The bundle travels on another lane.
     OtherLane,
-    /// The bundle holds the same transaction already.
+    /// The bundle holds the same transaction or serves the intent already, or a rung of the intent has left.
     Repeated,
     /// Nothing is signed any more.
     SigningHalted,
@@ -248,6 +248,9 @@ const FAULTY_TIP_ACCOUNT: Key = [0xfa; 32];
 /// What [`Fault::StaleBlockhash`] signs over.
 const FAULTY_BLOCKHASH: [u8; 32] = [0xfb; 32];
 
+/// Intents remembered whose rung was released.
+pub const RELEASED_LEN: usize = 16;
+
 /// Turns approved intents into signed bytes. Owns the key and the templates.
 ///
 /// Built once; after that nothing allocates, and equal intents with equal blockhashes give equal messages.
@@ -256,8 +259,11 @@ pub struct Builder {
     templates: Arc<TemplateSet>,
     tip_accounts: Box<[Key]>,
     lane_terms: LaneTerms,
-    slot_guard_slots: u64,
+    slot_guard_slots: Option<u64>,
     wallet_floor: Lamports,
+    /// Intents whose rung has left.
+    released: [u64; RELEASED_LEN],
+    released_count: usize,
     fee_recipients: Box<[Recipient]>,
     buyback_recipients: Box<[Recipient]>,
     coins: CoinTable,
@@ -353,8 +359,10 @@ impl Builder {
                 priority_share: config.priority_share,
                 dont_front: config.dont_front,
             },
-            slot_guard_slots: config.slot_guard_slots.unwrap_or(0),
+            slot_guard_slots: config.slot_guard_slots,
             wallet_floor: config.wallet_floor.unwrap_or(Lamports(0)),
+            released: [0; RELEASED_LEN],
+            released_count: 0,
             fee_recipients,
             buyback_recipients,
             fault,
@@ -441,7 +449,7 @@ impl Builder {
             index,
             lane: intent.lane,
             lane_terms: self.lane_terms,
-            slot_guard_slots: self.slot_guard_slots,
+            slot_guard_slots: self.slot_guard_slots.unwrap_or(0),
             patch,
         })
     }
@@ -452,8 +460,13 @@ impl Builder {
         self.signing.ladder_signer()
     }
 
-    /// Releases the rung of `held` that serves `wanted`, at no more than was approved: neither size (what a buy
-    /// spends, what a sell gives) nor tip may exceed the intent's.
+    /// Releases the rung of `held` that serves `wanted`, as approved and no worse: neither size (what a buy spends,
+    /// what a sell gives) nor tip may exceed the intent's, a sale must ask for the approved price at least, and a slot
+    /// guard must not have run out. The amounts are read from the rung's bytes, whatever its terms say. Venue, side, lane,
+    /// coin and wallet floor are those its [`Draft`] was made for.
+    ///
+    /// An intent whose rung was released is neither built nor released again, as far as the last
+    /// [`RELEASED_LEN`] such intents go.
     ///
     /// # Errors
     /// [`NotReleased`] gives everything back; a ladder of another intent counts as none.
@@ -463,20 +476,64 @@ impl Builder {
         held: Held,
         wanted: &Wanted,
     ) -> Result<Released, NotReleased> {
+        self.release_intent(approved, held, wanted)
+    }
+
+    /// The release, on a bare intent: the tests of this crate have no gate that knows a position.
+    fn release_intent(
+        &mut self,
+        approved: &Intent,
+        held: Held,
+        wanted: &Wanted,
+    ) -> Result<Released, NotReleased> {
         if held.intent_id() != approved.id {
             let why = NoRung::NoLadder;
             return Err(NotReleased { held, why });
         }
+        if self.was_released(approved.id) {
+            let why = NoRung::Spent;
+            return Err(NotReleased { held, why });
+        }
+        let Some(template) = self.template_of(approved) else {
+            let why = NoRung::Terms;
+            return Err(NotReleased { held, why });
+        };
         let size_max = match approved.side {
             Side::Buy => approved.spend.0,
             Side::Sell => approved.tokens.0,
         };
+        // A rung's guard counts from its blockhash: an older one has run out.
+        let age_max = self
+            .slot_guard_slots
+            .map_or(u32::MAX, |slots| u32::try_from(slots).unwrap_or(u32::MAX));
         let bounded = Wanted {
             size_max: wanted.size_max.min(size_max),
             tip_max: wanted.tip_max.min(approved.tip.0),
+            blockhash_age_max: wanted.blockhash_age_max.min(age_max),
             ..*wanted
         };
-        self.signing.release(held, &bounded)
+        let floor = self.wallet_floor;
+        let released = self.signing.release_if(held, &bounded, |rung, layout| {
+            layout.trade.as_ref().is_some_and(|trade| {
+                trade.template == template && is_as_approved(trade, rung, approved, floor)
+            })
+        })?;
+        self.released[self.released_count % RELEASED_LEN] = approved.id;
+        self.released_count = self.released_count.wrapping_add(1);
+        Ok(released)
+    }
+
+    fn was_released(&self, intent_id: u64) -> bool {
+        let known = self.released_count.min(RELEASED_LEN);
+        self.released[..known].contains(&intent_id)
+    }
+
+    /// The template that `intent` is traded with in the first place of a bundle.
+    fn template_of(&self, intent: &Intent) -> Option<TemplateIndex> {
+        let token_program = check(intent).ok()?;
+        let place = self.lane_terms.first_place(intent.lane, intent.tip).ok()?;
+        self.templates
+            .index_of(intent.venue, intent.side, token_program, place.form)
     }
 
     /// Takes note of a signature of ours seen outside, such as one from before this start.
@@ -549,6 +606,10 @@ impl Builder {
         out: &mut BundleCell,
     ) -> Result<(), BuildReject> {
         let token_program = check(intent)?;
+        let mut served = (0..out.count()).filter_map(|index| out.intent_id_of(index));
+        if served.any(|id| id == intent.id) || self.was_released(intent.id) {
+            return Err(BuildReject::Repeated);
+        }
         let mut patch = Patch::default();
         self.fill_fixed(intent, &mut patch)?;
         let limit = match intent.side {
@@ -556,7 +617,10 @@ impl Builder {
             Side::Sell => intent.receive_min,
         };
         fill_amounts(intent.tokens, limit, &mut patch);
-        let slot_max = intent.slot.0.saturating_add(self.slot_guard_slots);
+        let slot_max = intent
+            .slot
+            .0
+            .saturating_add(self.slot_guard_slots.unwrap_or(0));
         patch.set_value(ValueField::SlotMax, slot_max);
         let Self {
             signing,
@@ -747,6 +811,26 @@ fn next_place(lane: LaneClass, tip: Lamports) -> Place {
             priority_fee: 0,
         },
     }
+}
+
+/// Whether `rung`, the bytes of one of the template's transactions, trades the intent's coin, no more of it and at no
+/// worse price than approved, under a floor no lower than the one in force.
+fn is_as_approved(trade: &RungTrade, rung: &[u8], approved: &Intent, floor: Lamports) -> bool {
+    let amount = |at: usize| Some(u64::from_le_bytes(*rung.get(at..)?.first_chunk()?));
+    let (Some(tokens), Some(limit)) = (amount(trade.tokens_at), amount(trade.quote_limit_at))
+    else {
+        return false;
+    };
+    let is_priced = match approved.side {
+        Side::Buy => limit <= approved.spend.0,
+        // limit / tokens >= receive_min / approved tokens.
+        Side::Sell => {
+            tokens <= approved.tokens.0
+                && u128::from(limit) * u128::from(approved.tokens.0)
+                    >= u128::from(approved.receive_min.0) * u128::from(tokens)
+        }
+    };
+    is_priced && trade.mint == approved.mint.0 && trade.wallet_floor >= floor.0
 }
 
 fn fill_amounts(tokens: TokenAmount, quote_limit: Lamports, patch: &mut Patch) {

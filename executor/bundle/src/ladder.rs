@@ -16,14 +16,16 @@
 //! filled again. A ladder that arrives after the release finds no `Held` and goes back the same way.
 
 use core::ops::Range;
+use std::sync::Arc;
 
+use market::Key;
 use shred_wire::Slot;
 use shred_wire::txn::SIGNATURE_LEN;
 use zeroize::Zeroize;
 
 use crate::blockhash::RecentBlockhash;
 use crate::signer::SigningPair;
-use crate::signing::Halted;
+use crate::signing::{Halt, Halted, TemplateIndex};
 
 /// Most sizes of a ladder.
 pub const SIZE_COUNT_MAX: usize = 16;
@@ -77,17 +79,48 @@ pub struct RungLayout {
     pub message: Range<usize>,
     /// Where the signature goes.
     pub signature_at: usize,
+    /// Which trade it is; a builder releases no rung of an unknown one.
+    pub(crate) trade: Option<RungTrade>,
+}
+
+/// Which trade the transactions of a layout are, as the draft that renders them knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RungTrade {
+    /// Venue, side, token program and form.
+    pub(crate) template: TemplateIndex,
+    pub(crate) mint: Key,
+    pub(crate) wallet_floor: u64,
+    /// Where the tokens stand in the bytes.
+    pub(crate) tokens_at: usize,
+    /// Where the worst price stands in the bytes.
+    pub(crate) quote_limit_at: usize,
+}
+
+impl RungLayout {
+    /// The layout of transactions that are no draft's, which only [`crate::Signing::release`] releases.
+    #[must_use]
+    pub const fn new(len: usize, message: Range<usize>, signature_at: usize) -> Self {
+        Self {
+            len,
+            message,
+            signature_at,
+            trade: None,
+        }
+    }
 }
 
 /// Why a ladder was not armed. `E` is what rendering refuses with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ArmLadderError<E> {
-    /// The grid or the transaction exceeds the capacity of the blank, or the layout lies outside the bytes.
+    /// The grid or the transaction exceeds the capacity of the blank, the layout lies outside the bytes, or the
+    /// signature would lie in what it signs.
     TooLarge,
     /// A side of the grid is empty, or not in its order.
     Disordered,
     /// A rung could not be rendered.
     Unrendered(E),
+    /// Nothing is signed any more.
+    Halted(Halted),
 }
 
 /// Up to `N` values in place, so that a choice reads neighbouring cache lines and follows no pointer.
@@ -184,11 +217,12 @@ impl Blank {
 /// Presigns ladders with the key of the [`crate::signing::Signing`] it came from. For a thread off the core.
 pub struct LadderSigner {
     pair: SigningPair,
+    halt: Arc<Halt>,
 }
 
 impl LadderSigner {
-    pub(crate) const fn new(pair: SigningPair) -> Self {
-        Self { pair }
+    pub(crate) const fn new(pair: SigningPair, halt: Arc<Halt>) -> Self {
+        Self { pair, halt }
     }
 
     /// Renders and signs every rung of `grid` for one intent. `render` writes the unsigned transaction of the
@@ -246,6 +280,8 @@ impl LadderSigner {
                     // Capacity was checked: there are as many chunks as rungs.
                     let bytes = rungs.next().ok_or(ArmLadderError::TooLarge)?;
                     render(&terms, bytes).map_err(ArmLadderError::Unrendered)?;
+                    // Per rung: whatever halts signing may happen on another thread meanwhile.
+                    self.halt.check().map_err(ArmLadderError::Halted)?;
                     let signature = self.pair.sign(&bytes[layout.message.clone()]);
                     bytes[layout.signature_at..layout.signature_at + SIGNATURE_LEN]
                         .copy_from_slice(&signature);
@@ -275,7 +311,11 @@ fn check<E>(
         && layout
             .signature_at
             .checked_add(SIGNATURE_LEN)
-            .is_some_and(|end| end <= layout.len);
+            .is_some_and(|end| {
+                let apart =
+                    end <= layout.message.start || layout.message.end <= layout.signature_at;
+                end <= layout.len && apart
+            });
     if !fits {
         return Err(ArmLadderError::TooLarge);
     }
@@ -347,9 +387,14 @@ impl Intents {
         Some(Held {
             intent_id,
             ladder: None,
+            retracted: [u64::MAX; RETRACTED_LEN],
+            retracted_count: 0,
         })
     }
 }
+
+/// Retracted slots that a [`Held`] remembers for ladders that were signed before the retraction was known.
+const RETRACTED_LEN: usize = 8;
 
 /// The right to release one rung for one intent, with the ladder it would come from.
 ///
@@ -365,6 +410,9 @@ impl Intents {
 pub struct Held {
     intent_id: u64,
     ladder: Option<Ladder>,
+    /// The last slots retracted; no block has the largest number.
+    retracted: [u64; RETRACTED_LEN],
+    retracted_count: usize,
 }
 
 impl Held {
@@ -374,11 +422,12 @@ impl Held {
         self.intent_id
     }
 
-    /// Takes a newer ladder and gives back the one it replaces. O(1).
+    /// Takes a newer ladder and gives back the one it replaces. O(1). Its rungs over slots retracted lately are not
+    /// released either: it may have been on its way when they were.
     ///
     /// # Errors
     /// The ladder itself, when it serves another intent or is older than the one held.
-    pub fn renew(&mut self, ladder: Ladder) -> Result<Option<Ladder>, Ladder> {
+    pub fn renew(&mut self, mut ladder: Ladder) -> Result<Option<Ladder>, Ladder> {
         let older = self
             .ladder
             .as_ref()
@@ -386,15 +435,19 @@ impl Held {
         if ladder.intent_id() != self.intent_id || older {
             return Err(ladder);
         }
+        for slot in self.retracted {
+            ladder.0.retract(slot);
+        }
         Ok(self.ladder.replace(ladder))
     }
 
-    /// The block of `slot` left the chain we follow: rungs over its blockhash are released no more.
+    /// The block of `slot` left the chain we follow: rungs over its blockhash are released no more, nor those of the
+    /// ladders to come, as far as the last eight such slots go.
     pub fn retract(&mut self, slot: Slot) {
+        self.retracted[self.retracted_count % RETRACTED_LEN] = slot.0;
+        self.retracted_count = self.retracted_count.wrapping_add(1);
         if let Some(Ladder(memory)) = &mut self.ladder {
-            for (index, held) in memory.slots.as_slice().iter().enumerate() {
-                memory.retracted |= u64::from(*held == slot.0) << index;
-            }
+            memory.retract(slot.0);
         }
     }
 
@@ -404,13 +457,20 @@ impl Held {
         self.ladder.map(Ladder::retire)
     }
 
-    /// Releases the rung that serves `wanted`.
+    /// Releases the rung that serves `wanted`, if `admits` takes its bytes.
     ///
     /// Cost: three short scans. Does not allocate, copy or wipe.
     #[inline]
-    pub(crate) fn release(self, wanted: &Wanted) -> Result<Released, NotReleased> {
+    pub(crate) fn release(
+        self,
+        wanted: &Wanted,
+        admits: impl FnOnce(&[u8], &RungLayout) -> bool,
+    ) -> Result<Released, NotReleased> {
         let choice = match &self.ladder {
-            Some(Ladder(memory)) => memory.choose(wanted),
+            Some(Ladder(memory)) => memory.choose(wanted).and_then(|choice| {
+                let admitted = admits(memory.rung(choice), &memory.layout);
+                admitted.then_some(choice).ok_or(NoRung::Terms)
+            }),
             None => Err(NoRung::NoLadder),
         };
         match (choice, self) {
@@ -461,16 +521,28 @@ pub enum NoRung {
     Blockhash,
     /// Signing has halted.
     Halted,
+    /// The rung's bytes are not the trade that was approved.
+    Terms,
+    /// The intent has had its release.
+    Spent,
 }
 
 impl NoRung {
     /// Number of reasons.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 7;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
     pub const fn names() -> [&'static str; Self::COUNT] {
-        ["no_ladder", "size", "tip", "blockhash", "halted"]
+        [
+            "no_ladder",
+            "size",
+            "tip",
+            "blockhash",
+            "halted",
+            "terms",
+            "spent",
+        ]
     }
 }
 
@@ -529,6 +601,12 @@ impl Memory {
             tip,
             blockhash,
         })
+    }
+
+    fn retract(&mut self, slot: u64) {
+        for (index, held) in self.slots.as_slice().iter().enumerate() {
+            self.retracted |= u64::from(*held == slot) << index;
+        }
     }
 
     fn rung(&self, choice: Choice) -> &[u8] {

@@ -17,7 +17,7 @@ use market::Key;
 use zeroize::Zeroizing;
 
 use crate::ed25519::{self, PAIR_LEN};
-use crate::locked::Locked;
+use crate::locked::{Locked, scrub_stack};
 
 /// Class of a key; only [`Live`] and [`ThrowAway`] exist.
 pub trait KeyClass: sealed::Sealed + 'static {}
@@ -72,8 +72,8 @@ pub enum KeyError {
 const FILE_LEN_MAX: usize = 1_024;
 
 /// One Ed25519 key that signs. The secret is wiped on drop and kept out of swap and dumps where the host
-/// allows; `Debug` prints the public key only. Loading may leave a trace of the secret on the loading thread's
-/// stack until it is overwritten: load at start, on a thread that then does other work.
+/// allows; `Debug` prints the public key only. Loading overwrites the stack it used; registers, and what the caller
+/// of [`Signer::from_bytes`] or [`Signer::from_seed`] holds, are not in its reach.
 pub struct Signer<C: KeyClass> {
     pair: SigningPair,
     class: PhantomData<C>,
@@ -89,6 +89,16 @@ impl Signer<Live> {
             path: path.to_owned(),
             source,
         };
+        let signer = Self::read(path, unreadable);
+        scrub_stack();
+        signer
+    }
+
+    #[inline(never)]
+    fn read(
+        path: &Path,
+        unreadable: impl Fn(std::io::Error) -> KeyError + Copy,
+    ) -> Result<Self, KeyError> {
         let mut file = File::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
@@ -109,6 +119,13 @@ impl Signer<Live> {
     /// # Errors
     /// [`KeyError::Malformed`], [`KeyError::PublicKeyMismatch`], [`KeyError::NoPage`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let signer = Self::parse(bytes);
+        scrub_stack();
+        signer
+    }
+
+    #[inline(never)]
+    fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
         if let Ok(secret) = <&[u8; 32]>::try_from(bytes) {
             return Self::new(secret);
         }
@@ -137,20 +154,22 @@ impl Signer<ThrowAway> {
     /// # Errors
     /// [`KeyError::NoPage`].
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, KeyError> {
-        Self::new(seed)
+        let signer = Self::new(seed);
+        scrub_stack();
+        signer
     }
 }
 
 impl<C: KeyClass> Signer<C> {
+    #[inline(never)]
     fn new(secret: &[u8; 32]) -> Result<Self, KeyError> {
         let public = SigningKey::from_bytes(secret).verifying_key().to_bytes();
-        let mut bytes = Zeroizing::new([0; PAIR_LEN]);
-        bytes[..32].copy_from_slice(secret);
-        bytes[32..].copy_from_slice(&public);
-        let secret = Locked::new(*bytes).map_err(KeyError::NoPage)?;
+        let mut pair = Locked::new([0; PAIR_LEN]).map_err(KeyError::NoPage)?;
+        pair.get_mut()[..32].copy_from_slice(secret);
+        pair.get_mut()[32..].copy_from_slice(&public);
         Ok(Self {
             pair: SigningPair {
-                secret: Arc::new(secret),
+                secret: Arc::new(pair),
                 public,
             },
             class: PhantomData,
@@ -431,6 +450,24 @@ mod tests {
             Signer::from_file(&path),
             Err(KeyError::Unreadable { .. })
         ));
+    }
+
+    /// Goal: a stack is swapped and dumped like any memory: loading leaves no secret there, nor the scalar made of it.
+    #[test]
+    fn loading_leaves_no_secret_on_the_stack() {
+        use crate::locked::residue::{holds, left_on_the_stack_by};
+        let secret: [u8; 32] = bytes(SECRET).try_into().unwrap();
+        let mut hash: [u8; 64] = <sha2::Sha512 as sha2::Digest>::digest(secret).into();
+        hash[0] &= 248;
+        hash[31] = hash[31] & 63 | 64;
+        let pair = [bytes(SECRET), bytes(PUBLIC)].concat();
+        let json = format!("{pair:?}");
+        for text in [&secret[..], &pair, json.as_bytes()] {
+            let left = left_on_the_stack_by(|| drop(Signer::from_bytes(text).unwrap()));
+            assert!(!holds(&left, &secret), "the secret");
+            assert!(!holds(&left, hash.first_chunk().unwrap()), "the scalar");
+            assert!(!holds(&left, hash.last_chunk().unwrap()), "the prefix");
+        }
     }
 
     #[test]

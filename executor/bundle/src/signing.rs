@@ -17,7 +17,7 @@ use market::Key;
 
 #[cfg(feature = "armed-nonces")]
 use crate::armed::{self, ArmError, Armed, Arming, EntropyFor, SnapshotsExcluded};
-use crate::ladder::{Held, LadderSigner, NotReleased, Released, Wanted};
+use crate::ladder::{Held, LadderSigner, NotReleased, Released, RungLayout, Wanted};
 use crate::signer::{KeyClass, Signer, SigningPair};
 
 /// Which template a message was rendered from: chooses the pool whose nonces have absorbed its static prefix.
@@ -67,11 +67,15 @@ pub enum Halted {
 pub(crate) struct Halt(AtomicU8);
 
 impl Halt {
-    /// Halts, and returns the reason.
+    /// Halts, and returns the reason. The first reason stays, unless a later one costs the key.
     #[cfg_attr(not(feature = "armed-nonces"), allow(dead_code))]
     #[cold]
     pub(crate) fn raise(&self, reason: Halted) -> Halted {
-        self.0.store(reason as u8, Ordering::Release);
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| {
+                (known == 0 || reason == Halted::NonceSeen).then_some(reason as u8)
+            });
         reason
     }
 
@@ -136,10 +140,10 @@ impl Signing {
         self.pair.public_key()
     }
 
-    /// A handle that presigns ladders with the same key, for a thread off the core.
+    /// A handle that presigns ladders with the same key, for a thread off the core. It stops when signing halts.
     #[must_use]
     pub fn ladder_signer(&self) -> LadderSigner {
-        LadderSigner::new(self.pair.clone())
+        LadderSigner::new(self.pair.clone(), Arc::clone(&self.halt))
     }
 
     /// Signs `message`, the armed way if a nonce waits for its template. Does not allocate.
@@ -191,10 +195,21 @@ impl Signing {
     /// [`NotReleased`] gives everything back when no rung serves, or when signing has halted.
     #[inline]
     pub fn release(&mut self, held: Held, wanted: &Wanted) -> Result<Released, NotReleased> {
+        self.release_if(held, wanted, |_, _| true)
+    }
+
+    /// [`Signing::release`] of a rung whose bytes `admits` takes.
+    #[inline]
+    pub(crate) fn release_if(
+        &mut self,
+        held: Held,
+        wanted: &Wanted,
+        admits: impl FnOnce(&[u8], &RungLayout) -> bool,
+    ) -> Result<Released, NotReleased> {
         if let Err(halted) = self.halt.check() {
             return Err(NotReleased::halted(held, halted));
         }
-        let released = held.release(wanted)?;
+        let released = held.release(wanted, admits)?;
         self.counts[Way::Presigned as usize] += 1;
         Ok(released)
     }
@@ -215,6 +230,11 @@ impl Signing {
     #[must_use]
     pub const fn counts(&self) -> &[u64; Way::COUNT] {
         &self.counts
+    }
+
+    #[cfg(test)]
+    pub(crate) fn halt_for_test(&self, reason: Halted) {
+        self.halt.raise(reason);
     }
 
     /// Why signing halted, if it did.
@@ -261,13 +281,14 @@ mod tests {
 
     #[test]
     fn once_halted_no_way_signs() {
-        let mut signing = Signing::deterministic(Signer::<ThrowAway>::from_seed(&[3; 32]).unwrap());
-        assert_eq!(signing.health(), Ok(()));
         for reason in [
             Halted::NonceSeen,
             Halted::VerificationFailed,
             Halted::Forked,
         ] {
+            let signer = Signer::<ThrowAway>::from_seed(&[3; 32]).unwrap();
+            let mut signing = Signing::deterministic(signer);
+            assert_eq!(signing.health(), Ok(()));
             signing.halt.raise(reason);
             assert_eq!(signing.health(), Err(reason));
             assert_eq!(signing.sign(b"message", TemplateIndex(0)), Err(reason));
@@ -282,8 +303,24 @@ mod tests {
             };
             let refused = signing.release(held, &wanted).unwrap_err();
             assert_eq!(refused.why, NoRung::Halted);
+            assert_eq!(signing.counts(), &[0; Way::COUNT]);
         }
-        assert_eq!(signing.counts(), &[0; Way::COUNT]);
+    }
+
+    #[test]
+    fn the_reason_that_stays_is_the_first_or_the_one_that_costs_the_key() {
+        use Halted::{Forked, NonceSeen, VerificationFailed};
+        for (first, second, stays) in [
+            (Forked, VerificationFailed, Forked),
+            (VerificationFailed, Forked, VerificationFailed),
+            (VerificationFailed, NonceSeen, NonceSeen),
+            (NonceSeen, Forked, NonceSeen),
+        ] {
+            let halt = Halt::default();
+            halt.raise(first);
+            halt.raise(second);
+            assert_eq!(halt.check(), Err(stays), "{first:?} then {second:?}");
+        }
     }
 
     #[test]

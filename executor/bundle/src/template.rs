@@ -136,6 +136,12 @@ impl Patch {
         self.keys[field as usize]
     }
 
+    /// The amount set for `field`; zero when none was.
+    #[inline]
+    pub(crate) const fn value(&self, field: ValueField) -> u64 {
+        self.values[field as usize]
+    }
+
     /// Sets one amount.
     #[inline]
     pub fn set_value(&mut self, field: ValueField, value: u64) {
@@ -291,6 +297,9 @@ pub enum CompileError {
     /// More instructions than one transaction may carry.
     #[error("{0} instructions, at most {INSTRUCTION_COUNT_MAX}")]
     TooManyInstructions(usize),
+    /// No compute units, or no bytes of accounts: every transaction would fail. In v1 an unset limit is zero.
+    #[error("a compute budget of nothing: unit and loaded-data limits must be above zero")]
+    NoBudget,
     /// An account besides the payer would have to sign, or a patched key would.
     #[error("only the payer signs a template")]
     ForeignSigner,
@@ -354,6 +363,9 @@ impl Template {
             WireVersion::V1 => Vec::new(),
         };
         all.extend_from_slice(instructions);
+        if budget.unit_limit == 0 || budget.loaded_accounts_data_size_limit == 0 {
+            return Err(CompileError::NoBudget);
+        }
         if all.len() > INSTRUCTION_COUNT_MAX {
             return Err(CompileError::TooManyInstructions(all.len()));
         }
@@ -422,6 +434,12 @@ impl Template {
             .iter()
             .enumerate()
             .any(|(index, fixed)| fixed == key && !patched(index))
+    }
+
+    /// Where the amount of `field` stands first.
+    pub(crate) fn value_at(&self, field: ValueField) -> Option<usize> {
+        let mut holes = self.value_holes.iter();
+        holes.find(|(of, _)| *of == field).map(|&(_, at)| at)
     }
 
     /// Writes the unsigned transaction of `patch` and `blockhash` into `out`, [`Template::len`] bytes.

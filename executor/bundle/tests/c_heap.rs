@@ -108,11 +108,7 @@ fn holding_and_releasing_a_ladder_calls_no_heap() {
         blockhashes: 1,
         transaction_len: 200,
     };
-    let layout = RungLayout {
-        len: 200,
-        message: 65..200,
-        signature_at: 1,
-    };
+    let layout = RungLayout::new(200, 65..200, 1);
     let blockhashes = [RecentBlockhash {
         hash: [1; 32],
         slot: Slot(9),

@@ -34,6 +34,11 @@ pub enum HostKind {
     Unknown,
 }
 
+/// The first process id namespace, as `/proc/self/ns/pid` names it; the number is part of the kernel's interface.
+/// Every container runtime that makes another is told by it, with or without a marker file.
+/// Source: Linux `include/uapi/linux/nsfs.h` (`PID_NS_INIT_INO`), before 6.18 `include/linux/proc_ns.h`.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
 impl HostKind {
     /// Reads the signs below `root`, which is `/` but in tests.
     ///
@@ -44,6 +49,10 @@ impl HostKind {
     pub fn detect(root: &Path) -> Self {
         let marked = |path: &str| root.join(path).exists();
         if marked(".dockerenv") || marked("run/.containerenv") {
+            return Self::Unknown;
+        }
+        let namespace = std::fs::read_link(root.join("proc/self/ns/pid"));
+        if !namespace.is_ok_and(|name| name == Path::new(FIRST_PID_NAMESPACE)) {
             return Self::Unknown;
         }
         let Ok(cpu) = std::fs::read_to_string(root.join("proc/cpuinfo")) else {
@@ -138,14 +147,21 @@ mod tests {
     use super::*;
     use crate::signer::Live;
 
-    /// A host made of the files named, below a folder of its own.
+    /// A host made of the files named, below a folder of its own, outside any container.
     fn host(name: &str, files: &[(&str, &str)]) -> HostKind {
+        host_in(FIRST_PID_NAMESPACE, name, files)
+    }
+
+    fn host_in(namespace: &str, name: &str, files: &[(&str, &str)]) -> HostKind {
         let root = std::env::temp_dir().join(format!("bundle-host-{name}-{}", std::process::id()));
         for (path, text) in files {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
+        let namespaces = root.join("proc/self/ns");
+        std::fs::create_dir_all(&namespaces).unwrap();
+        std::os::unix::fs::symlink(namespace, namespaces.join("pid")).unwrap();
         let kind = HostKind::detect(&root);
         let _ = std::fs::remove_dir_all(&root);
         kind
@@ -178,6 +194,9 @@ mod tests {
             HostKind::Unknown
         );
         assert_eq!(host("nothing", &[]), HostKind::Unknown);
+        // A runtime that leaves no marker file (containerd, LXC, systemd-nspawn).
+        let kind = host_in("pid:[4026532198]", "unmarked", &[metal]);
+        assert_eq!(kind, HostKind::Unknown);
     }
 
     #[test]

@@ -165,6 +165,16 @@ impl Taker {
         Some(Nonce { page, taken })
     }
 
+    /// The secrets that wait: what may stand nowhere else.
+    #[cfg(test)]
+    pub(super) fn waiting_secrets(&self) -> Vec<[u8; 32]> {
+        let page = self.page.get();
+        let counts = page.taken.0.load(Ordering::Acquire)..page.armed.0.load(Ordering::Acquire);
+        counts
+            .map(|count| to_bytes(load(&page.slots[count as usize % SLOT_COUNT].r)))
+            .collect()
+    }
+
     /// What a fork does to the pages of a child: for tests that cannot fork for every step.
     #[cfg(test)]
     pub(super) fn wipe_as_a_fork_would(&self) {

@@ -27,17 +27,20 @@ impl Zeroize for FixedSecret {
 }
 
 impl FixedSecret {
+    /// No secret: filled where it is to stay.
+    pub(super) const EMPTY: Self = Self {
+        multiples: [[0; 4]; 8],
+    };
+
     /// Slow, at start.
-    pub(super) fn new(secret: &Scalar) -> Self {
+    pub(super) fn fill(&mut self, secret: &Scalar) {
         let word = Scalar::from(1u128 << 64);
         let mut multiple = *secret;
-        let multiples = core::array::from_fn(|_| {
-            let limbs = limbs_of(&multiple);
+        for limbs in &mut self.multiples {
+            *limbs = limbs_of(&multiple);
             multiple *= word;
-            limbs
-        });
+        }
         multiple.zeroize();
-        Self { multiples }
     }
 
     /// `r + k * s` modulo the order, reduced; `r` is below the order.
@@ -105,7 +108,9 @@ mod tests {
     }
 
     fn check(secret: &Scalar, r: &Scalar, k: &[u64; 8]) {
-        let got = FixedSecret::new(secret).respond(&limbs_of(r), k);
+        let mut fixed = FixedSecret::EMPTY;
+        fixed.fill(secret);
+        let got = fixed.respond(&limbs_of(r), k);
         assert_eq!(to_bytes(got), expected(secret, r, k), "{k:x?}");
     }
 

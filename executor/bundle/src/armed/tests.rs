@@ -136,6 +136,38 @@ fn what_cannot_be_signed_ahead_is_left_to_the_deterministic_way() {
     assert!(armed.sign(&message(99, 300), TEMPLATE).unwrap().is_some());
 }
 
+/// Goal: when the thread that verifies has ended, nothing unverified leaves, although nonces still wait.
+#[test]
+fn without_its_verifier_nothing_is_signed_ahead() {
+    let Some((mut armed, mut arming)) = start() else {
+        return;
+    };
+    while arming.poll().unwrap() != 0 {}
+    assert!(armed.sign(&message(1, 300), TEMPLATE).unwrap().is_some());
+    drop(arming);
+    assert_eq!(armed.sign(&message(2, 300), TEMPLATE), Ok(None));
+}
+
+/// Goal: a stack is swapped and dumped like any memory: no nonce that waits can be read off it.
+#[test]
+fn making_nonces_leaves_none_on_the_stack() {
+    use crate::locked::residue::{holds, left_on_the_stack_by};
+    let Some((armed, mut arming)) = start() else {
+        return;
+    };
+    let left = left_on_the_stack_by(|| {
+        for _ in 0..5 {
+            arming.poll().unwrap();
+        }
+    });
+    let taker = |index: usize| &armed.magazines[index].as_ref().unwrap().taker;
+    let secrets = [taker(0).waiting_secrets(), taker(1).waiting_secrets()].concat();
+    assert_eq!(secrets.len(), 5);
+    for secret in &secrets {
+        assert!(!holds(&left, secret));
+    }
+}
+
 #[test]
 fn an_exhausted_generator_leaves_the_pool_dry() {
     let exhausted = Exhausted { left: 4 };

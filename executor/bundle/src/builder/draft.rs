@@ -8,9 +8,9 @@ use strategy::LaneClass;
 use super::templates::TemplateSet;
 use super::{BuildReject, LaneTerms, fill_amounts, fill_place};
 use crate::blockhash::RecentBlockhash;
-use crate::ladder::RungLayout;
+use crate::ladder::{RungLayout, RungTrade};
 use crate::signing::TemplateIndex;
-use crate::template::{Patch, ValueField};
+use crate::template::{KeyField, Patch, ValueField};
 
 /// One intent's transaction without amounts, tip, blockhash and signature. Made by
 /// [`Builder::draft`](super::Builder::draft); plain data that may travel to another thread and holds no key.
@@ -31,13 +31,22 @@ impl Draft {
     /// Where things stand in every transaction rendered from it.
     #[must_use]
     pub fn layout(&self) -> RungLayout {
-        self.templates
-            .get(self.index)
-            .map_or_else(RungLayout::default, |template| RungLayout {
-                len: template.len(),
-                message: template.message(),
-                signature_at: template.signature_range().start,
-            })
+        let Some(template) = self.templates.get(self.index) else {
+            return RungLayout::default();
+        };
+        let at = |field| template.value_at(field).unwrap_or_default();
+        RungLayout {
+            len: template.len(),
+            message: template.message(),
+            signature_at: template.signature_range().start,
+            trade: Some(RungTrade {
+                template: self.index,
+                mint: self.patch.key(KeyField::BaseMint),
+                wallet_floor: self.patch.value(ValueField::WalletFloor),
+                tokens_at: at(ValueField::Tokens),
+                quote_limit_at: at(ValueField::QuoteLimit),
+            }),
+        }
     }
 
     /// Writes the unsigned transaction of these terms into `out`, exactly [`RungLayout::len`] bytes. `quote_limit` is

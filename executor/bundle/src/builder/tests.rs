@@ -764,6 +764,7 @@ fn an_exit_closes_the_account_only_when_told_to() {
 fn a_bundle_grows_to_five_and_keeps_what_it_was_on_a_refusal() {
     let mut builder = builder(WireVersion::V0);
     let next = |id: u64| Intent {
+        id,
         tip: Lamports(id * 10),
         tokens: TokenAmount(id),
         ..on(Venue::RaydiumAmm, Side::Sell)
@@ -784,7 +785,6 @@ fn a_bundle_grows_to_five_and_keeps_what_it_was_on_a_refusal() {
     };
     for (id, blockhash) in [(0, BLOCKHASH), (2, older), (3, BLOCKHASH), (4, BLOCKHASH)] {
         let intent = Intent {
-            id,
             tokens: TokenAmount(id + 1),
             ..next(id)
         };
@@ -1002,11 +1002,6 @@ fn a_rung_leaves_only_as_approved() {
         )
         .unwrap();
     held.renew(ladder).unwrap();
-    let approve = |intent| {
-        let control = std::sync::Arc::new(risk::Control::new(risk::Mode::Active));
-        let mut gate = risk::Gate::new(risk::Limits::default(), control).unwrap();
-        gate.check(intent, Nanos(1)).unwrap()
-    };
     let refused = builder
         .release(&approve(buy(2)), held, &wanted)
         .unwrap_err();
@@ -1026,6 +1021,246 @@ fn a_rung_leaves_only_as_approved() {
         (40_000_000, 9_000)
     );
     assert!(is_signed(&TxnView::parse(released.bytes()).unwrap()));
+}
+
+/// A rung of `armed` over [`BLOCKHASH`], as the builder signs it ahead, and what would release it.
+fn hold_rung(
+    builder: &mut Builder,
+    armed: &Intent,
+    tokens: TokenAmount,
+    quote_limit: Lamports,
+) -> (crate::ladder::Held, Wanted) {
+    use crate::ladder::{Blank, Grid, Intents, LadderCapacity};
+
+    let draft = builder.draft(armed).unwrap();
+    let capacity = LadderCapacity {
+        sizes: 1,
+        tips: 1,
+        blockhashes: 1,
+        transaction_len: 1_232,
+    };
+    let size = match armed.side {
+        Side::Buy => quote_limit.0,
+        Side::Sell => tokens.0,
+    };
+    let grid = Grid {
+        sizes: &[size],
+        tips: &[armed.tip.0],
+        blockhashes: &[BLOCKHASH],
+    };
+    let ladder = builder
+        .ladder_signer()
+        .arm(
+            Blank::new(capacity),
+            armed.id,
+            &grid,
+            &draft.layout(),
+            |rung, bytes| {
+                draft.render(
+                    tokens,
+                    quote_limit,
+                    Lamports(rung.tip),
+                    &rung.blockhash,
+                    bytes,
+                )
+            },
+        )
+        .unwrap();
+    let mut held = Intents::default().hold(armed.id).unwrap();
+    held.renew(ladder).unwrap();
+    let wanted = Wanted {
+        size_max: u64::MAX,
+        size_min: 0,
+        tip_min: 0,
+        tip_max: u64::MAX,
+        slot: Slot(100),
+        blockhash_age_max: 150,
+    };
+    (held, wanted)
+}
+
+/// Through a gate of its own, which knows of no other intent.
+fn approve(intent: Intent) -> Approved {
+    let control = std::sync::Arc::new(risk::Control::new(risk::Mode::Active));
+    let mut gate = risk::Gate::new(risk::Limits::default(), control).unwrap();
+    gate.check(intent, Nanos(1)).unwrap()
+}
+
+/// Goal: an intent whose rung is out is not built a second time, with other bytes or through another right.
+#[test]
+fn an_intent_whose_rung_left_is_done() {
+    let mut builder = builder(WireVersion::V0);
+    let armed = buy(5);
+    let approved = approve(armed);
+    let (held, wanted) = hold_rung(&mut builder, &armed, armed.tokens, armed.spend);
+    let (again, _) = hold_rung(&mut builder, &armed, armed.tokens, armed.spend);
+    builder.release(&approved, held, &wanted).unwrap();
+    let refused = builder.release(&approved, again, &wanted).unwrap_err();
+    assert_eq!(refused.why, NoRung::Spent);
+    let later = RecentBlockhash {
+        hash: [0xbc; 32],
+        slot: Slot(100),
+    };
+    let mut cell = BundleCell::new();
+    assert_eq!(
+        builder.build(&approved, &later, &mut cell),
+        Err(BuildReject::Repeated)
+    );
+    assert_eq!(cell.count(), 0);
+    builder.build(&approve(buy(6)), &later, &mut cell).unwrap();
+    assert_eq!(
+        builder.append(&approved, &later, &mut cell),
+        Err(BuildReject::Repeated)
+    );
+    assert_eq!(cell.count(), 1);
+}
+
+/// Goal: one approval trades once per bundle: a newer blockhash makes other bytes of it, which would execute too.
+#[test]
+fn a_bundle_serves_an_intent_once() {
+    let mut builder = builder(WireVersion::V0);
+    let mut cell = build(&mut builder, &buy(1)).unwrap();
+    let later = RecentBlockhash {
+        hash: [0xbc; 32],
+        slot: Slot(100),
+    };
+    assert_eq!(
+        builder.append_intent(&buy(1), &later, &mut cell),
+        Err(BuildReject::Repeated)
+    );
+    assert_eq!((cell.count(), cell.tip), (1, Lamports(10_000)));
+}
+
+/// Goal: a rung whose own slot guard has run out would only cost its fee, and the intent its one release.
+#[test]
+fn a_rung_past_its_slot_guard_stays() {
+    let config = BuilderConfig {
+        slot_guard_slots: Some(4),
+        ..config(WireVersion::V0)
+    };
+    let mut builder = Builder::new(&config, signer()).unwrap();
+    let armed = buy(5);
+    let approved = approve(armed);
+    let (held, wanted) = hold_rung(&mut builder, &armed, armed.tokens, armed.spend);
+    let late = Wanted {
+        slot: Slot(BLOCKHASH.slot.0 + 5),
+        ..wanted
+    };
+    let refused = builder.release(&approved, held, &late).unwrap_err();
+    assert_eq!(refused.why, NoRung::Blockhash);
+    let timely = Wanted {
+        slot: Slot(BLOCKHASH.slot.0 + 4),
+        ..wanted
+    };
+    assert!(builder.release(&approved, refused.held, &timely).is_ok());
+}
+
+/// Goal: a rung leaves only if its bytes are the approved trade: no lower minimum, no other coin, side, lane or venue,
+/// whatever number the ladder was given.
+#[test]
+fn a_rungs_bytes_are_held_to_what_was_approved() {
+    let mut builder = builder(WireVersion::V0);
+    let mut why = |armed: Intent, approved: Intent, tokens: u64, limit: u64| {
+        let (held, wanted) = hold_rung(&mut builder, &armed, TokenAmount(tokens), Lamports(limit));
+        builder
+            .release_intent(&approved, held, &wanted)
+            .err()
+            .map(|refused| refused.why)
+    };
+    let sale = |id| Intent { id, ..sell(id) };
+    // 1,000,000 tokens for 40,000,000 lamports at the least were approved.
+    assert_eq!(
+        why(sale(1), sale(1), 1_000_000, 39_999_999),
+        Some(NoRung::Terms)
+    );
+    assert_eq!(
+        why(sale(2), sale(2), 500_000, 19_999_999),
+        Some(NoRung::Terms)
+    );
+    assert_eq!(why(sale(3), sale(3), 500_000, 20_000_000), None);
+    assert_eq!(why(sale(4), sale(4), 1_000_000, u64::MAX), None);
+    let other_coin = Intent {
+        mint: Mint([8; 32]),
+        accounts: accounts([8; 32]).into(),
+        ..buy(5)
+    };
+    assert_eq!(why(other_coin, buy(5), 1_000, 1_000), Some(NoRung::Terms));
+    assert_eq!(why(sale(6), buy(6), 1_000, 1_000), Some(NoRung::Terms));
+    let other_lane = Intent {
+        lane: LaneClass::PriorityBundle,
+        ..buy(7)
+    };
+    assert_eq!(why(other_lane, buy(7), 1_000, 1_000), Some(NoRung::Terms));
+    let other_venue = Intent {
+        venue: Venue::PumpV2,
+        ..buy(8)
+    };
+    assert_eq!(why(other_venue, buy(8), 1_000, 1_000), Some(NoRung::Terms));
+    for (number, (venue, side)) in (10..).zip(every_trade()) {
+        for (offset, lane) in (0..).zip([
+            LaneClass::PrivateBundle,
+            LaneClass::PriorityBundle,
+            LaneClass::PrivateTransaction,
+        ]) {
+            let armed = Intent {
+                id: number * 10 + offset,
+                lane,
+                ..on(venue, side)
+            };
+            assert_eq!(
+                why(armed, armed, 1_000, 50_000),
+                None,
+                "{venue:?} {side:?} {lane:?}"
+            );
+        }
+    }
+}
+
+/// Goal: a floor that was raised after the rungs were signed holds for them too.
+#[test]
+fn a_rung_under_a_lower_floor_stays() {
+    let config = BuilderConfig {
+        wallet_floor: Some(Lamports(10)),
+        ..config(WireVersion::V0)
+    };
+    let mut builder = Builder::new(&config, signer()).unwrap();
+    let armed = buy(5);
+    let (held, wanted) = hold_rung(&mut builder, &armed, armed.tokens, armed.spend);
+    builder.set_wallet_floor(Lamports(11));
+    let refused = builder.release_intent(&armed, held, &wanted).unwrap_err();
+    assert_eq!(refused.why, NoRung::Terms);
+    builder.set_wallet_floor(Lamports(9));
+    assert!(
+        builder
+            .release_intent(&armed, refused.held, &wanted)
+            .is_ok()
+    );
+}
+
+/// Goal: a budget of nothing is found at the start, not by transactions that all fail.
+#[test]
+fn a_budget_of_nothing_stops_the_start() {
+    for version in [WireVersion::V0, WireVersion::V1] {
+        let base = config(version);
+        let no_units = BuilderConfig {
+            unit_limits: UnitLimits::none().with(Venue::LaunchLab, Side::Sell, 0),
+            ..base.clone()
+        };
+        let no_data = BuilderConfig {
+            exit_budget: ComputeBudget {
+                loaded_accounts_data_size_limit: 0,
+                ..base.exit_budget
+            },
+            ..base
+        };
+        for config in [no_units, no_data] {
+            let refused = Builder::new(&config, signer()).unwrap_err();
+            let BuilderError::Template { side, source, .. } = refused else {
+                panic!("{refused}");
+            };
+            assert_eq!((side, source), (Side::Sell, CompileError::NoBudget));
+        }
+    }
 }
 
 /// Goal: a template's nonces are those that absorbed its own prefix: the armed way is taken and verifies.

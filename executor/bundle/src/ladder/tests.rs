@@ -16,11 +16,7 @@ const CAPACITY: LadderCapacity = LadderCapacity {
 };
 
 fn layout() -> RungLayout {
-    RungLayout {
-        len: 150,
-        message: 65..150,
-        signature_at: 1,
-    }
+    RungLayout::new(150, 65..150, 1)
 }
 
 fn signing() -> Signing {
@@ -147,6 +143,46 @@ fn a_retracted_block_is_passed_over() {
     held.retract(Slot(1));
     let released = signing.release(held, &ANY).unwrap();
     assert_eq!(terms_of(released.bytes()), (40, 1, 90));
+}
+
+/// Goal: a ladder signed before the retraction was known, which arrives after it.
+#[test]
+fn a_block_stays_retracted_in_the_ladders_that_come_later() {
+    let mut signing = signing();
+    let mut held = Intents::default().hold(7).unwrap();
+    held.retract(Slot(90));
+    let ladder = arm(&signing, 7, &[10], &[1], &[91, 90, 60]);
+    assert!(held.renew(ladder).unwrap().is_none());
+    held.retract(Slot(91));
+    let renewed = arm(&signing, 7, &[10], &[1], &[92, 91, 60]);
+    assert!(held.renew(renewed).unwrap().is_some());
+    held.retract(Slot(92));
+    let released = signing.release(held, &ANY).unwrap();
+    assert_eq!(terms_of(released.bytes()), (10, 1, 60));
+}
+
+/// Goal: a fault or a nonce seen twice stops the signing thread too, even between two rungs.
+#[test]
+fn nothing_is_signed_ahead_once_halted() {
+    let signing = signing();
+    let signer = signing.ladder_signer();
+    let hashes = [blockhash(9)];
+    let grid = Grid {
+        sizes: &[1, 2],
+        tips: &[1],
+        blockhashes: &hashes,
+    };
+    let mut rendered = 0;
+    let (blank, error) = signer
+        .arm(Blank::new(CAPACITY), 1, &grid, &layout(), |terms, out| {
+            rendered += 1;
+            signing.halt_for_test(Halted::VerificationFailed);
+            render(terms, out)
+        })
+        .unwrap_err();
+    assert_eq!(error, ArmLadderError::Halted(Halted::VerificationFailed));
+    assert_eq!(rendered, 1);
+    assert!(blank.0.bytes.iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -329,6 +365,15 @@ fn grids_that_do_not_fit_are_refused() {
             signature_at: usize::MAX,
             ..layout()
         },
+        // What is signed must not hold the signature: other bytes would leave than were signed.
+        RungLayout {
+            signature_at: 70,
+            ..layout()
+        },
+        RungLayout {
+            signature_at: 2,
+            ..layout()
+        },
     ];
     for layout in &layouts {
         assert_eq!(refuse(&base, layout), ArmLadderError::TooLarge);
@@ -479,7 +524,8 @@ proptest! {
                         prop_assert_eq!(taken, slot >= newest);
                         if taken {
                             slots[at] = vec![slot, slot - 1];
-                            retracted[at].clear();
+                            let known = retracted[at].len();
+                            retracted[at].drain(..known.saturating_sub(RETRACTED_LEN));
                         }
                     }
                 }
