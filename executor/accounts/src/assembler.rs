@@ -1,6 +1,6 @@
 //! Single accounts into records.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use market::pools::{PoolState, PoolTruth};
 use market::pump::account::{BondingCurve, Global};
@@ -74,7 +74,8 @@ pub struct Counters {
     pub update_emitted: u64,
     /// Pools that wait for one of their accounts, or for all of them as one transaction left them.
     pub pool_incomplete: u64,
-    /// Pools whose coin may hurt who holds it, or whose vault is frozen: never handed on.
+    /// Pools handed on as dangerous: of a coin that threatens its holders, or with a frozen vault. So that what was
+    /// handed on as good before is known to be no longer. Also those whose terms are not understood, which are not handed on.
     pub pool_dangerous: u64,
     /// Accounts taken that venue terms are read from.
     pub terms_taken: u64,
@@ -121,8 +122,8 @@ pub struct Assembler {
     /// Raw, because their parts are read together.
     terms: HashMap<Key, Told<Vec<u8>>>,
     tables: HashMap<Key, Told<Vec<Key>>>,
-    /// Pools that depend on an account.
-    dependants: HashMap<Key, HashSet<Key>>,
+    /// Pools that depend on an account, in an order that every run has.
+    dependants: HashMap<Key, BTreeSet<Key>>,
     counters: Counters,
 }
 
@@ -310,6 +311,10 @@ impl Assembler {
     }
 
     fn take_terms(&mut self, account: &AccountData<'_>) -> Result<(), Ignored> {
+        // The fee program has an account for every coin that shares its fees, too.
+        if !TERMS.contains(&account.key) {
+            return Err(Ignored::OtherOwner);
+        }
         put(&mut self.terms, account, account.data.to_vec())?;
         self.counters.terms_taken += 1;
         Ok(())
@@ -429,19 +434,22 @@ impl Assembler {
         match self.truth(pool) {
             Ok(truth) => {
                 self.counters.update_emitted += 1;
+                self.counters.pool_dangerous += u64::from(truth.is_dangerous);
                 emit(&Update::Pool(truth));
             }
             Err(Unfinished::Incomplete) => self.counters.pool_incomplete += 1,
-            Err(Unfinished::Dangerous) => self.counters.pool_dangerous += 1,
+            Err(Unfinished::NotUnderstood) => self.counters.pool_dangerous += 1,
         }
     }
 
     /// The pool as all of its accounts have it.
     fn truth(&self, key: &Key) -> Result<PoolTruth, Unfinished> {
         let told = self.pools.get(key).ok_or(Unfinished::Incomplete)?;
+        let mut is_dangerous = false;
         let (accounts, state, slot, write_version) = match &told.value {
             PoolAccount::PumpAmm(account, made_by_pump) => {
                 let [base, quote] = self.vaults(told, &account.base_vault, &account.quote_vault)?;
+                is_dangerous |= base.value.is_frozen || quote.value.is_frozen;
                 let (base_mint, base_program) = self.mint(&account.base_mint)?;
                 let (quote_mint, _) = self.mint(&account.quote_mint)?;
                 let state = pump_amm::Pool {
@@ -466,6 +474,7 @@ impl Assembler {
             }
             PoolAccount::RaydiumAmm(pool) => {
                 let [coin, pc] = self.vaults(told, &pool.coin_vault, &pool.pc_vault)?;
+                is_dangerous |= coin.value.is_frozen || pc.value.is_frozen;
                 let state = pool.with_vaults(coin.value.amount, pc.value.amount);
                 let (mint, quote_mint) = coin_of(pool.coin_mint, pool.pc_mint);
                 self.mint(&mint.0)?;
@@ -483,6 +492,7 @@ impl Assembler {
                 let config = self.cp_configs.get(&pool.config);
                 let config = config.ok_or(Unfinished::Incomplete)?.value;
                 let [a, b] = self.vaults(told, &pool.vaults[0], &pool.vaults[1])?;
+                is_dangerous |= a.value.is_frozen || b.value.is_frozen;
                 let fees = [self.fee(&pool.mints[0])?, self.fee(&pool.mints[1])?];
                 let state = pool
                     .with_vaults([a.value.amount, b.value.amount])
@@ -509,12 +519,15 @@ impl Assembler {
                 (accounts, state, told.slot, told.write_version)
             }
         };
+        let (coin, _) = self.mint(&accounts.mint().0)?;
+        is_dangerous |= coin.dangers().threatens_holders();
         Ok(PoolTruth {
             pool: *key,
             accounts,
             state,
             slot,
             write_version,
+            is_dangerous,
         })
     }
 
@@ -527,7 +540,7 @@ impl Assembler {
         let platform = self.launch_platforms.get(&pool.platform_config);
         let (global, platform) = global.zip(platform).ok_or(Unfinished::Incomplete)?;
         let terms = launchlab::Terms::new(&global.value, &platform.value, 0)
-            .map_err(|_| Unfinished::Dangerous)?;
+            .map_err(|_| Unfinished::NotUnderstood)?;
         let (_, token_program) = self.mint(&pool.base_mint)?;
         let fees = [self.fee(&pool.base_mint)?, self.fee(&pool.quote_mint)?];
         let vault = |owner: &Key| {
@@ -536,7 +549,7 @@ impl Assembler {
                 Program::LaunchLab.id(),
             )
             .map(|(address, _)| address)
-            .ok_or(Unfinished::Dangerous)
+            .ok_or(Unfinished::NotUnderstood)
         };
         let accounts = LaunchLabAccounts {
             mint: Mint(pool.base_mint),
@@ -564,9 +577,6 @@ impl Assembler {
         let (Some(a), Some(b)) = (self.balances.get(a), self.balances.get(b)) else {
             return Err(Unfinished::Incomplete);
         };
-        if a.value.is_frozen || b.value.is_frozen {
-            return Err(Unfinished::Dangerous);
-        }
         let same = |told: &Told<TokenAccount>| (told.slot, told.batch) == (pool.slot, pool.batch);
         if same(a) && same(b) {
             Ok([a, b])
@@ -575,13 +585,10 @@ impl Assembler {
         }
     }
 
-    /// A mint that may be traded.
+    /// A mint and its program.
     fn mint(&self, key: &Key) -> Result<(&MintAccount, TokenProgram), Unfinished> {
         let told = self.mints.get(key).ok_or(Unfinished::Incomplete)?;
         let (mint, program) = &told.value;
-        if mint.dangers().forbidding().is_some() {
-            return Err(Unfinished::Dangerous);
-        }
         Ok((mint, *program))
     }
 
@@ -620,7 +627,7 @@ impl Assembler {
 /// Why a pool was not handed on.
 enum Unfinished {
     Incomplete,
-    Dangerous,
+    NotUnderstood,
 }
 
 impl From<AccountReject> for Ignored {
@@ -635,6 +642,13 @@ impl<T> Told<T> {
     }
 }
 
+/// Every account that terms are read from.
+const TERMS: [Key; 4] = [
+    pump::GLOBAL,
+    pump::FEE_CONFIG,
+    pump_amm::GLOBAL_CONFIG,
+    pump_amm::FEE_CONFIG,
+];
 /// Coins that are tracked by their mints at most, about 1 kB each.
 pub const COINS_FOUND_MAX: usize = 65_536;
 /// The associated token account program. Source: spl-associated-token-account.

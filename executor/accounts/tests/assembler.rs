@@ -137,8 +137,12 @@ fn vaults_of_two_transactions_make_no_price() {
     assert_eq!(feed.assembler.counters().account_stale, 1);
 }
 
+fn is_dangerous(update: &Update) -> bool {
+    matches!(update, Update::Pool(truth) if truth.is_dangerous)
+}
+
 #[test]
-fn a_frozen_vault_or_a_dangerous_coin_is_never_told() {
+fn a_frozen_vault_is_told_as_a_danger() {
     let mut feed = Feed::new();
     feed.take(COIN, &mint(), 9, 5).unwrap();
     let mut frozen = token_account(COIN, 500);
@@ -147,8 +151,85 @@ fn a_frozen_vault_or_a_dangerous_coin_is_never_told() {
     feed.take(COIN_VAULT, &frozen, 10, 1).unwrap();
     feed.take(PC_VAULT, &token_account(WRAPPED_SOL, 700), 10, 1)
         .unwrap();
-    assert!(feed.updates.is_empty());
+    assert!(feed.updates.len() == 1 && is_dangerous(&feed.updates[0]));
     assert_eq!(feed.assembler.counters().pool_dangerous, 1);
+}
+
+/// A coin whose holders can be frozen out is the plainest trap there is: it is bought, and cannot be sold.
+#[test]
+fn a_coin_with_somebody_in_power_over_its_holders_is_told_as_a_danger() {
+    for (tag, what) in [(0, "who mints"), (46, "who freezes")] {
+        let mut feed = Feed::new();
+        let mut armed = mint();
+        armed[tag] = 1;
+        feed.take(COIN, &armed, 9, 5).unwrap();
+        feed.whole(10, 1, 500, 700);
+        assert!(is_dangerous(&feed.updates[0]), "{what}");
+    }
+    let mut feed = Feed::new();
+    feed.take(COIN, &mint(), 9, 5).unwrap();
+    feed.whole(10, 1, 500, 700);
+    assert!(!is_dangerous(&feed.updates[0]));
+    // It changes for the worse without the pool being touched.
+    let mut armed = mint();
+    armed[46] = 1;
+    feed.take(COIN, &armed, 11, 9).unwrap();
+    assert!(is_dangerous(feed.updates.last().unwrap()));
+}
+
+/// The fee program keeps an account for every coin that shares its fees.
+#[test]
+fn of_the_fee_program_only_the_schedules_are_kept() {
+    let mut feed = Feed::new();
+    let stray = AccountData {
+        key: [5; 32],
+        owner: market::pump::FEE_PROGRAM,
+        slot: Slot(1),
+        write_version: 1,
+        batch: 1,
+        data: &[0; 500],
+    };
+    let refused = feed.assembler.take(&stray, &mut |_| ());
+    assert_eq!(refused, Err(Ignored::OtherOwner));
+    assert_eq!(feed.assembler.counters().terms_taken, 0);
+}
+
+/// Regression: pools that share an account were told in the order of a hash map, another one in every process, and the
+/// core's digest with them.
+#[test]
+fn pools_that_share_an_account_are_told_in_one_order() {
+    let mut feed = Feed::new();
+    let put = |data: &mut Vec<u8>, at: usize, key: Key| data[at..at + 32].copy_from_slice(&key);
+    for pool in 1..=40u8 {
+        let [key, coin_vault, pc_vault] = [0x40, 0x80, 0xc0].map(|kind| [kind | pool; 32]);
+        let mut data = amm();
+        put(&mut data, 336, coin_vault);
+        put(&mut data, 368, pc_vault);
+        let mut told = |key: Key, owner: Key, data: &[u8]| {
+            let account = AccountData {
+                key,
+                owner,
+                slot: Slot(10),
+                write_version: u64::from(pool),
+                batch: u64::from(pool),
+                data,
+            };
+            feed.assembler.take(&account, &mut |_| ()).unwrap();
+        };
+        told(key, *Program::RaydiumAmm.id(), &data);
+        told(coin_vault, TOKEN_PROGRAM, &token_account(COIN, 500));
+        told(pc_vault, TOKEN_PROGRAM, &token_account(WRAPPED_SOL, 700));
+    }
+    feed.take(COIN, &mint(), 11, 99).unwrap();
+    let pools: Vec<Key> = feed
+        .updates
+        .iter()
+        .map(|update| match update {
+            Update::Pool(truth) => truth.pool,
+            Update::Curve(_) => panic!("no curve was told"),
+        })
+        .collect();
+    assert!(pools.len() == 40 && pools.is_sorted());
 }
 
 #[test]

@@ -16,9 +16,9 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// Pump's fee schedule.
     pub schedule: FeeSchedule,
-    /// Curves kept, about 1,100 bytes each.
+    /// Curves kept, about 1,900 bytes each.
     pub curve_capacity: usize,
-    /// Pools kept, about 3 KiB each.
+    /// Pools kept, about 4 KiB each.
     pub pool_capacity: usize,
     /// Places curves in the table; changes no answer. Random in production, fixed in replay or not at all.
     pub hash_seed: u64,

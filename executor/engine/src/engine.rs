@@ -10,8 +10,8 @@ use bundle::{
 };
 use market::{
     Applied, Circumstances, Corrected, CurveTable, CurveTruth, Lamports, Lineage, Listing,
-    LookupTables, MarketEvent, Mint, PoolApplied, PoolTable, PoolTruth, Side, TableApply,
-    VenueTerms, decode, pump_amm,
+    LookupTables, MarketEvent, Mint, PoolAction, PoolApplied, PoolTable, PoolTruth, Side,
+    TableApply, VenueTerms, decode, pump_amm,
 };
 use risk::{Approved, Control, Gate, Limits, Reservation};
 use shred_resolve::{BlockEnd, Equivocation, ResolvedTxn, Retract, RetractReason, Sink, Verdict};
@@ -35,6 +35,9 @@ const SWEEP_EVERY: Nanos = Nanos(10_000_000);
 const UNVERIFIED_LEN: usize = 4_096;
 /// What a transaction without lookups is read with.
 static NO_TABLES: &LookupTables = &LookupTables::none();
+/// How far account data may be ahead of the shreds: what is further is no slot of this chain, and believing it would make
+/// all that comes later look old.
+const TRUTH_AHEAD_MAX: u64 = 512;
 /// Slots with two versions remembered.
 const CONTESTED_LEN: usize = 16;
 
@@ -54,6 +57,8 @@ pub struct Engine<T = NoTicks> {
     gate: Gate,
     builder: Builder,
     tracker: BlockhashTracker,
+    /// Slots after which a confirmed blockhash is not signed over any more.
+    blockhash_slots_max: u64,
     confirmed: Option<Arc<BlockhashCell>>,
     inflight: InflightTable,
     positions: Positions,
@@ -123,6 +128,7 @@ impl<T: Ticks> Engine<T> {
             gate: Gate::new(config.limits, control)?,
             builder,
             tracker: BlockhashTracker::new(config.blockhash_rule),
+            blockhash_slots_max: u64::from(config.blockhash_rule.age_max),
             confirmed: None,
             inflight: InflightTable::new(config.inflight_capacity),
             positions: Positions::new(usize::from(config.limits.positions_max)),
@@ -185,7 +191,10 @@ impl<T: Ticks> Engine<T> {
         // A snapshot is only asked for where there is something to look up.
         let tables = (txn.view.lookups().len() != 0).then(|| self.tables.load());
         let tables = tables.as_deref().unwrap_or(NO_TABLES);
+        let intent = own.and_then(|index| self.inflight.get(index));
+        let intent = intent.map(|item| item.intent);
         let decoded = decode(&txn.view, tables, txn.slot, txn.at, &mut |event| {
+            let event = intent.map_or(event, |intent| told_by(&intent, event));
             let moved = self.event(&event, txn);
             match (own, moved) {
                 (Some(_), Some(quote)) => fill = Some(quote),
@@ -436,16 +445,40 @@ impl<T: Ticks> Engine<T> {
 
     /// Takes account data of a curve: it wins over what was reckoned from the shreds.
     pub fn curve_truth(&mut self, truth: &CurveTruth) -> Corrected {
-        let corrected = self.curves.correct(truth, &self.lineage);
+        let mint = truth.accounts.mint;
+        let corrected = if self.is_believable(truth.slot) {
+            self.curves.correct(truth, &self.lineage)
+        } else {
+            Corrected::Refused
+        };
+        self.hold_if_ours(&mint, corrected);
         self.note_truth(&truth.accounts.mint.0, truth.slot, corrected);
         corrected
     }
 
     /// Takes account data of a pool: it wins over what was reckoned from the shreds.
     pub fn pool_truth(&mut self, truth: &PoolTruth) -> Corrected {
-        let corrected = self.pools.correct(truth, &self.lineage);
+        let corrected = if self.is_believable(truth.slot) {
+            self.pools.correct(truth, &self.lineage)
+        } else {
+            Corrected::Refused
+        };
+        self.hold_if_ours(truth.accounts.mint(), corrected);
         self.note_truth(&truth.pool, truth.slot, corrected);
         corrected
+    }
+
+    /// Whether account data of that slot can be; anything before the first shred.
+    const fn is_believable(&self, slot: Slot) -> bool {
+        self.slot.0 == 0 || slot.0 <= self.slot.0.saturating_add(TRUTH_AHEAD_MAX)
+    }
+
+    /// What just came in and prices a coin that we hold, or are about to, must not give way.
+    fn hold_if_ours(&mut self, mint: &Mint, corrected: Corrected) {
+        let is_new = corrected == Corrected::New;
+        if is_new && (self.positions.get(mint).is_some() || self.gate.exposure(mint).is_some()) {
+            self.set_held(mint, true);
+        }
     }
 
     fn note_truth(&mut self, key: &market::Key, slot: Slot, corrected: Corrected) {
@@ -485,11 +518,14 @@ impl<T: Ticks> Engine<T> {
         &self.stages
     }
 
-    /// The blockhash the next bundle would be signed over.
+    /// The blockhash the next bundle would be signed over: the confirmed one, unless who tells it has fallen behind.
     #[must_use]
     pub fn blockhash(&self) -> Option<RecentBlockhash> {
         let confirmed = self.confirmed.as_ref().and_then(|cell| cell.usable());
-        confirmed.or_else(|| self.tracker.usable())
+        let is_alive = |confirmed: &RecentBlockhash| {
+            self.slot.0.saturating_sub(confirmed.slot.0) <= self.blockhash_slots_max
+        };
+        confirmed.filter(is_alive).or_else(|| self.tracker.usable())
     }
 
     /// The highest slot acted on.
@@ -510,9 +546,27 @@ impl<T: Ticks> Engine<T> {
         }
         if self.contested.iter().any(|slot| *slot == txn.slot) {
             self.counters.transaction_contested_skipped += 1;
+            self.doubt_touched(txn);
             return false;
         }
         true
+    }
+
+    /// What a transaction that is not followed may have moved is doubtful.
+    fn doubt_touched(&mut self, txn: &ResolvedTxn<'_>) {
+        let tables = (txn.view.lookups().len() != 0).then(|| self.tables.load());
+        let tables = tables.as_deref().unwrap_or(NO_TABLES);
+        decode(
+            &txn.view,
+            tables,
+            txn.slot,
+            txn.at,
+            &mut |event| match Touched::by(&event) {
+                Some(Touched::Curve(mint)) => self.curves.doubt(&mint),
+                Some(Touched::Pool(pool)) => self.pools.doubt(&pool),
+                None => {}
+            },
+        );
     }
 
     fn advance(&mut self, slot: Slot, now: Nanos) {
@@ -532,14 +586,18 @@ impl<T: Ticks> Engine<T> {
                     launch.slot.0,
                     launch.at.0,
                 ]);
-                self.curves.launch(launch).then(Lamports::default)
+                self.curves
+                    .launch(launch, &self.lineage)
+                    .then(Lamports::default)
             }
             MarketEvent::Trade(trade) => {
                 self.counters.trade_decoded += 1;
                 let applied = self.curves.apply(trade, &self.lineage);
                 let moved = match applied {
                     TableApply::Known(Applied::Moved(quote)) => Some(quote),
-                    TableApply::Known(Applied::PredictedFailure) | TableApply::Unknown => None,
+                    TableApply::Known(Applied::PredictedFailure)
+                    | TableApply::Unknown
+                    | TableApply::Counted => None,
                 };
                 let (tokens, net) = moved.map_or((0, 0), |quote| (quote.tokens.0, quote.net.0));
                 self.hash.words([
@@ -597,6 +655,7 @@ impl<T: Ticks> Engine<T> {
             PoolApplied::Unknown => return None,
             PoolApplied::PredictedFailure => (2, 0, 0, None),
             PoolApplied::Unread => (3, 0, 0, None),
+            PoolApplied::Counted => (4, 0, 0, None),
         };
         self.hash.words([
             tag::POOL,
@@ -629,7 +688,11 @@ impl<T: Ticks> Engine<T> {
             return Some(curve);
         }
         let circumstances = circumstances(&self.pump_amm, self.now);
-        let pool = self.pools.of_mint(mint);
+        let pool = if curve.is_some() {
+            self.pools.after_curve(mint)
+        } else {
+            self.pools.of_mint(mint)
+        };
         pool.map(|pool| Listing::Pool(pool, circumstances))
             .or(curve)
     }
@@ -638,6 +701,14 @@ impl<T: Ticks> Engine<T> {
     fn set_held(&mut self, mint: &Mint, held: bool) {
         self.curves.set_held(mint, held);
         self.pools.set_held(mint, held);
+    }
+
+    /// Keeps what a coin that we buy is priced by, and sells it where it was bought.
+    fn hold(&mut self, intent: &Intent) {
+        self.set_held(&intent.mint, true);
+        if let Some(pool) = intent.accounts.pool() {
+            self.pools.set_bought(&intent.mint, pool);
+        }
     }
 
     /// What a changed listing gives occasion to: an exit from our position, a launch entry, or an armed signal.
@@ -861,7 +932,7 @@ impl<T: Ticks> Engine<T> {
         }
         match intent.side {
             Side::Buy => {
-                self.set_held(&intent.mint, true);
+                self.hold(intent);
                 // The exit's addresses are derived now, when the entry is out, not when leaving is urgent.
                 let _ = self.builder.prepare_exit(intent.venue, &intent.accounts);
             }
@@ -965,6 +1036,23 @@ impl Touched {
             event => event.mint().map(Self::Curve),
         }
     }
+}
+
+/// `event`, which a transaction of ours carries, with what its bytes leave out: on venues that name no mint only who sent
+/// it knows which way it goes.
+fn told_by(intent: &Intent, mut event: MarketEvent) -> MarketEvent {
+    if let MarketEvent::Pool(pool) = &mut event
+        && pool.call.pool.as_ref() == intent.accounts.pool()
+        && let PoolAction::Swap(swap) = &mut pool.call.action
+    {
+        let (given, got) = match intent.side {
+            Side::Buy => (*intent.accounts.quote_mint(), intent.mint.0),
+            Side::Sell => (intent.mint.0, *intent.accounts.quote_mint()),
+        };
+        swap.mint_in = swap.mint_in.or(Some(given));
+        swap.mint_out = swap.mint_out.or(Some(got));
+    }
+    event
 }
 
 /// What pools are priced under at `now`, a stamp of the realtime clock.

@@ -27,6 +27,7 @@ pub mod output;
 mod positions;
 mod recent;
 pub mod tables;
+pub mod terms;
 
 pub use armed::{ArmReject, SignalPolicy};
 pub use config::{EngineConfig, EngineError};
@@ -34,3 +35,4 @@ pub use counters::Counters;
 pub use engine::{Engine, EngineSink};
 pub use output::{NoTicks, Note, Output, Stages, Ticks};
 pub use tables::{TableCell, TableWriter};
+pub use terms::{TermsCell, TermsReader, TermsWriter};

@@ -113,8 +113,73 @@ fn the_hot_path_neither_allocates_nor_frees() {
     assert_eq!(counted, 0);
 }
 
+/// The same in a pool, with the account data that comes beside it.
+#[test]
+fn the_way_through_a_pool_neither_allocates_nor_frees() {
+    use common::pools::{COIN, CP_POOL, SOL, amm, cp, swap_bytes};
+    use shred_resolve::{ResolvedTxn, SourceId};
+
+    let mut world = World::new(&config());
+    world.engine.warm();
+    let pool = cp(CP_POOL, COIN, 100 * SOL, 9);
+    let buy = signal(&world, 1, COIN);
+    let (small, large) = (swap_bytes(1_000), swap_bytes(60 * SOL));
+    let (slot, now) = (Slot(world.slot), world.now());
+    let (later, other) = (cp(CP_POOL, COIN, 170 * SOL, slot.0), amm(90 * SOL, slot.0));
+    let mut ours = bundle::BundleCell::new();
+    let mut handed = 0;
+    let mut send = |world: &mut World, bytes: &[u8], ours: &mut bundle::BundleCell| {
+        let txn = ResolvedTxn {
+            view: TxnView::parse(bytes).unwrap(),
+            slot,
+            parent_slot: Slot(slot.0 - 1),
+            fec_set_index: FecSetIndex(0),
+            merkle_root: None,
+            verified: true,
+            retracted: false,
+            sequence: 0,
+            at: now,
+            source: SourceId(0),
+        };
+        world
+            .engine
+            .transaction(&txn, &mut |cell: &bundle::BundleCell| {
+                ours.clone_from(cell);
+                handed += 1;
+                true
+            });
+    };
+    let counted = allocations(|| {
+        world.engine.pool_truth(&pool);
+        world.engine.arm(&buy, now).unwrap();
+        send(&mut world, &small, &mut ours);
+        let entry = ours.clone();
+        send(&mut world, entry.transaction(0).unwrap(), &mut ours);
+        world.engine.pool_truth(&other);
+        send(&mut world, &large, &mut ours);
+        let exit = ours.clone();
+        send(&mut world, exit.transaction(0).unwrap(), &mut ours);
+        world.engine.pool_truth(&later);
+    });
+    assert_eq!(handed, 2, "an entry and an exit");
+    assert_eq!(world.engine.counters().exit_included, 1);
+    assert_eq!(counted, 0);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
+    Swap(u64),
+    Pool {
+        kind: u8,
+        lamports: u64,
+        back: u64,
+        ahead: u64,
+        dangerous: bool,
+    },
+    Curve {
+        complete: bool,
+        back: u64,
+    },
     Launch(u64),
     Buy(u64),
     Sell(u64),
@@ -190,6 +255,37 @@ fn act(world: &mut World, step: &Step) {
     match step {
         Step::Launch(quote_in) => world.launch(*quote_in),
         Step::Buy(quote_in) => world.stranger_buys(*quote_in),
+        Step::Swap(amount_in) => common::pools::stranger_swaps(world, *amount_in),
+        Step::Pool {
+            kind,
+            lamports,
+            back: slots,
+            ahead,
+            dangerous,
+        } => {
+            use common::pools::{COIN, CP_POOL, amm, cp};
+            let Slot(slot) = back(world, *slots);
+            let slot = slot.saturating_add(*ahead);
+            let truth = match kind {
+                0 => cp(CP_POOL, COIN, *lamports, slot),
+                1 => cp([0x66; 32], [0x11; 32], *lamports, slot),
+                _ => amm(*lamports, slot),
+            };
+            world.engine.pool_truth(&market::PoolTruth {
+                is_dangerous: *dangerous,
+                write_version: world.ring.notes.len() as u64,
+                ..truth
+            });
+        }
+        Step::Curve {
+            complete,
+            back: slots,
+        } => {
+            if let Some(curve) = world.engine.curves().get(&market::Mint([0x11; 32])) {
+                let truth = common::pools::curve_truth(curve, *complete, back(world, *slots));
+                world.engine.curve_truth(&truth);
+            }
+        }
         Step::Sell(tokens) => world.send(&[sale(*tokens)]),
         Step::Land(which) => {
             if !world.ring.bundles.is_empty() {
@@ -240,7 +336,12 @@ fn act(world: &mut World, step: &Step) {
             veto,
             sell,
         } => {
-            let mut armed = signal(world, *id, if *next { [0; 32] } else { [0x11; 32] });
+            let coin = if id % 2 == 0 {
+                [0x11; 32]
+            } else {
+                common::pools::COIN
+            };
+            let mut armed = signal(world, *id, if *next { [0; 32] } else { coin });
             if *veto {
                 armed.signal.flags = brain_wire::SignalFlags::VETO;
                 armed.signal.side = brain_wire::Side::None;
@@ -267,6 +368,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u64..6_000_000_000).prop_map(Step::Launch),
         3 => (0u64..30_000_000_000).prop_map(Step::Buy),
         2 => (0u64..100_000_000_000_000).prop_map(Step::Sell),
+        3 => (0u64..30_000_000_000).prop_map(Step::Swap),
+        3 => (0u8..3, prop_oneof![0u64..5_000_000_000, Just(u64::MAX)], 0u64..4, prop_oneof![9 => 0u64..3, 1 => Just(u64::MAX)], prop::bool::weighted(0.1))
+            .prop_map(|(kind, lamports, back, ahead, dangerous)| Step::Pool { kind, lamports, back, ahead, dangerous }),
+        1 => (any::<bool>(), 0u64..4).prop_map(|(complete, back)| Step::Curve { complete, back }),
         4 => any::<prop::sample::Index>().prop_map(Step::Land),
         2 => prop_oneof![4 => 0u64..5, 1 => 100u64..400].prop_map(Step::Blocks),
         1 => (0u64..4, 0u32..64, any::<bool>())
@@ -280,4 +385,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
             .prop_map(|seed| Step::Damage { seed }),
     ]
+}
+
+/// Goal: whoever tells the confirmed blockhash may fall silent; what is signed over is never old for it.
+#[test]
+fn a_confirmed_blockhash_that_has_fallen_behind_gives_way_to_the_streams() {
+    use bundle::{BlockhashCell, RecentBlockhash};
+
+    let mut world = World::new(&config());
+    world.blocks(200);
+    let streams = world.engine.blockhash().unwrap();
+    let cell = std::sync::Arc::new(BlockhashCell::new());
+    let told = |slot| RecentBlockhash {
+        hash: [9; 32],
+        slot: Slot(slot),
+    };
+    cell.publish(&told(world.slot));
+    world.engine = world.engine.with_confirmed_blockhash(cell.clone());
+    assert_eq!(world.engine.blockhash(), Some(told(world.slot)));
+    cell.publish(&told(world.slot - 151));
+    assert_eq!(world.engine.blockhash(), Some(streams));
 }

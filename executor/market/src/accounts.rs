@@ -170,6 +170,19 @@ impl VenueAccounts {
         }
     }
 
+    /// The pool, where there is one: Pump's curves are known by their coin.
+    #[inline]
+    #[must_use]
+    pub const fn pool(&self) -> Option<&Key> {
+        match self {
+            Self::Pump(_) => None,
+            Self::PumpSwap(accounts) => Some(&accounts.pool),
+            Self::RaydiumAmm(accounts) => Some(&accounts.pool),
+            Self::RaydiumCp(accounts) => Some(&accounts.pool),
+            Self::LaunchLab(accounts) => Some(&accounts.pool),
+        }
+    }
+
     /// What the coin is priced in.
     #[inline]
     #[must_use]

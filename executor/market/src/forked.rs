@@ -100,6 +100,12 @@ const fn place(slot: Slot) -> usize {
     slot.0 as usize % SLOTS
 }
 
+/// A state that can be marked as not to be relied on.
+pub trait Doubt {
+    /// Marks it, unless a firmer reason forbids its use.
+    fn doubt(&mut self);
+}
+
 /// What a thing's state was at the end of the last blocks before the one it stands at.
 ///
 /// The state itself is kept by whoever owns this, with the slot of the block that last moved it. Blocks that are too
@@ -109,6 +115,19 @@ pub struct Past<M, const N: usize> {
     /// Ascending by slot; the first `len` are used.
     blocks: [(Slot, M); N],
     len: u8,
+}
+
+/// How a block that moves a state comes after the one it stands at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entered<M> {
+    /// It is the same one or builds on it: the state goes on.
+    Onward,
+    /// The state's block builds on it, so the change comes late: it belongs into the state, which stays where it is.
+    Late,
+    /// It is on another fork, whose state this is.
+    Switched(M),
+    /// It is on another fork, of which nothing is known any more.
+    Lost,
 }
 
 /// What dropping a block did.
@@ -122,7 +141,7 @@ pub enum Dropped<M> {
     Nothing,
 }
 
-impl<M: Copy, const N: usize> Past<M, N> {
+impl<M: Copy + Doubt, const N: usize> Past<M, N> {
     /// No past. `blank` only fills places that are not used.
     #[must_use]
     pub const fn new(blank: M) -> Self {
@@ -133,35 +152,39 @@ impl<M: Copy, const N: usize> Past<M, N> {
     }
 
     /// Goes from the block of slot `at`, where the state is `state`, to the block of `slot`, in which the state is
-    /// about to change. Returns the state to go on from when it is another one: that of the fork which `slot` is on.
+    /// about to change, and says what to go on from.
+    ///
+    /// Shreds of two blocks that follow each other interleave, so a change in the earlier one may come when the later one
+    /// was entered already ([`Entered::Late`]). What is remembered of blocks from there on lacks it, and is marked.
     ///
     /// Cost: a comparison when both are the same, else a look at each block kept.
     #[inline]
-    pub fn enter(&mut self, at: Slot, state: M, slot: Slot, lineage: &Lineage) -> Option<M> {
+    pub fn enter(&mut self, at: Slot, state: M, slot: Slot, lineage: &Lineage) -> Entered<M> {
         if at == slot {
-            return None;
+            return Entered::Onward;
         }
         self.enter_other(at, state, slot, lineage)
     }
 
-    fn enter_other(&mut self, at: Slot, state: M, slot: Slot, lineage: &Lineage) -> Option<M> {
+    fn enter_other(&mut self, at: Slot, state: M, slot: Slot, lineage: &Lineage) -> Entered<M> {
+        if slot < at && lineage.builds_on(at, slot) {
+            self.mark_late(slot, lineage);
+            return Entered::Late;
+        }
         // The block itself, when it was left for another fork's.
         let own = self.used().iter().find(|(past, _)| *past == slot);
         if let Some(&(_, resumed)) = own {
             self.forget(slot);
             self.keep(at, state);
-            return Some(resumed);
+            return Entered::Switched(resumed);
         }
         self.keep(at, state);
         let below = |(past, _): &&(Slot, M)| *past < slot && lineage.builds_on(slot, *past);
-        // On a fork whose past gave way the oldest that is left is the nearest to it.
-        let (from, resumed) = *self
-            .used()
-            .iter()
-            .rev()
-            .find(below)
-            .unwrap_or(&self.blocks[0]);
-        (from != at).then_some(resumed)
+        match self.used().iter().rev().find(below) {
+            None => Entered::Lost,
+            Some((from, _)) if *from == at => Entered::Onward,
+            Some((_, resumed)) => Entered::Switched(*resumed),
+        }
     }
 
     /// The block of `slot` is void, while the state stands at the block of `at`.
@@ -179,6 +202,22 @@ impl<M: Copy, const N: usize> Past<M, N> {
                 Dropped::Back(from, state)
             }
         }
+    }
+
+    /// A change that the blocks of `slot` and later lack; of the former there may have been nothing to remember.
+    fn mark_late(&mut self, slot: Slot, lineage: &Lineage) {
+        let below = |(past, _): &&(Slot, M)| *past <= slot && lineage.builds_on(slot, *past);
+        if let Some(&(_, state)) = self.used().iter().rev().find(below) {
+            self.keep(slot, state);
+        }
+        self.doubt_from(slot);
+    }
+
+    /// Marks what is remembered of the blocks of `slot` and later.
+    pub fn doubt_from(&mut self, slot: Slot) {
+        let used = &mut self.blocks[..usize::from(self.len)];
+        let from = used.partition_point(|(past, _)| *past < slot);
+        used[from..].iter_mut().for_each(|(_, state)| state.doubt());
     }
 
     /// Forgets every block.
@@ -228,7 +267,7 @@ pub enum Corrected {
 }
 
 /// States that are held against account data, which lags behind the shreds.
-const RECKONED: usize = 16;
+const RECKONED: usize = 64;
 
 /// The last states that trades in shreds led to, so that account data which says one of them is recognised.
 #[derive(Clone, Copy, Debug)]
@@ -271,6 +310,14 @@ impl Reckoned {
 mod tests {
     use super::*;
 
+    const DOUBTED: u32 = 1_000_000;
+
+    impl Doubt for u32 {
+        fn doubt(&mut self) {
+            *self += DOUBTED;
+        }
+    }
+
     fn straight(parents: &[(u64, u64)]) -> Lineage {
         let mut lineage = Lineage::new();
         for (slot, parent) in parents {
@@ -311,7 +358,7 @@ mod tests {
         // 10 left the state at 100; each block adds its own number.
         let (mut at, mut state) = (Slot(10), 100);
         let mut block = |past: &mut Past<u32, 4>, slot: u64| {
-            if let Some(other) = past.enter(at, state, Slot(slot), &lineage) {
+            if let Entered::Switched(other) = past.enter(at, state, Slot(slot), &lineage) {
                 state = other;
             }
             (at, state) = (Slot(slot), state + slot as u32);
@@ -333,8 +380,9 @@ mod tests {
     fn what_a_void_block_moved_goes_back() {
         let lineage = straight(&[(11, 10), (12, 11)]);
         let mut past = Past::<u32, 2>::new(0);
-        assert_eq!(past.enter(Slot(10), 1, Slot(11), &lineage), None);
-        assert_eq!(past.enter(Slot(11), 2, Slot(12), &lineage), None);
+        let onward = Entered::Onward;
+        assert_eq!(past.enter(Slot(10), 1, Slot(11), &lineage), onward);
+        assert_eq!(past.enter(Slot(11), 2, Slot(12), &lineage), onward);
         assert_eq!(
             past.drop_block(Slot(12), Slot(9), &lineage),
             Dropped::Elsewhere
@@ -351,5 +399,35 @@ mod tests {
             past.drop_block(Slot(10), Slot(10), &lineage),
             Dropped::Nothing
         );
+    }
+
+    #[test]
+    fn a_change_of_an_earlier_block_of_the_same_fork_is_late_and_takes_no_state_back() {
+        let lineage = straight(&[(11, 10), (12, 11), (13, 10)]);
+        let mut past = Past::<u32, 4>::new(0);
+        past.enter(Slot(10), 1, Slot(11), &lineage);
+        past.enter(Slot(11), 2, Slot(12), &lineage);
+        assert_eq!(
+            past.enter(Slot(12), 3, Slot(11), &lineage),
+            Entered::Late,
+            "its parent's shreds come after its own"
+        );
+        // What 11 left lacks it, what 10 left does not.
+        assert_eq!(
+            past.drop_block(Slot(12), Slot(12), &lineage),
+            Dropped::Back(Slot(11), DOUBTED + 2)
+        );
+        assert_eq!(
+            past.drop_block(Slot(11), Slot(11), &lineage),
+            Dropped::Back(Slot(10), 1)
+        );
+    }
+
+    #[test]
+    fn a_fork_of_which_nothing_is_known_is_not_taken_for_another() {
+        let lineage = straight(&[(12, 10), (13, 11)]);
+        let mut past = Past::<u32, 4>::new(0);
+        // The state is of 12, by account data; 13 builds on 11.
+        assert_eq!(past.enter(Slot(12), 7, Slot(13), &lineage), Entered::Lost);
     }
 }

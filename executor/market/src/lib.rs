@@ -33,6 +33,7 @@ pub mod quote;
 pub mod raydium_amm;
 pub mod raydium_clmm;
 pub mod raydium_cp;
+mod replayed;
 pub mod router;
 pub mod table;
 pub mod terms;

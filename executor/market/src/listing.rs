@@ -63,6 +63,15 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// What a pool has to pay with; `None` of a curve, whose depth its own launch gives it.
+    #[must_use]
+    pub fn depth(&self) -> Option<Lamports> {
+        match self {
+            Self::Curve(_) => None,
+            Self::Pool(pool, _) => Some(pool.state.depth()),
+        }
+    }
+
     /// Who made the coin, as far as it is known: who launched it, and whom the creator fee is for.
     #[must_use]
     pub const fn creators(&self) -> [Option<&'a Key>; 2] {

@@ -124,11 +124,14 @@ impl<V: Copy> LruTable<V> {
         }
     }
 
-    /// Keeps the value of `key` from being evicted, or lets it go again. No effect on an unknown key.
-    pub(crate) fn set_held(&mut self, key: &Key, held: bool) {
-        let Some(index) = self.find(key) else { return };
+    /// Keeps the value of `key` from being evicted, or lets it go again; whether it was kept before. No effect on an
+    /// unknown key.
+    pub(crate) fn set_held(&mut self, key: &Key, held: bool) -> bool {
+        let Some(index) = self.find(key) else {
+            return false;
+        };
         if self.items[index as usize].held == held {
-            return;
+            return held;
         }
         if held {
             self.unlink(index);
@@ -137,6 +140,7 @@ impl<V: Copy> LruTable<V> {
         if !held {
             self.link_newest(index);
         }
+        !held
     }
 
     /// Every value. Walks the whole table.

@@ -4,12 +4,13 @@ use shred_wire::Slot;
 
 use crate::accounts::{PumpSwapAccounts, VenueAccounts};
 use crate::event::{Form, PoolAction, PoolEvent, Swap, SwapAmounts, Way};
-use crate::forked::{Corrected, Dropped, Lineage, Past, Reckoned};
+use crate::forked::{Corrected, Doubt, Dropped, Entered, Lineage, Past, Reckoned};
 use crate::listing::Deal;
 use crate::lru::{Inserted, LruTable, mix};
 use crate::program::Program;
 use crate::pump::WRAPPED_SOL;
 use crate::quote::{Amount, QuoteReject, Swapped};
+use crate::table::is_counted;
 use crate::token::TransferFee;
 use crate::units::{Key, Lamports, Mint, TokenAmount};
 use crate::{launchlab, pump_amm, raydium_amm, raydium_cp};
@@ -76,6 +77,37 @@ impl PoolState {
         match self {
             Self::LaunchLab(pool, _) => pool.reserves.real_base >= pool.reserves.total_base_sell,
             _ => false,
+        }
+    }
+
+    /// Whether no other pool of the coin can be the venue's own: a curve that still sells, and what Pump's own migration
+    /// opened. Anybody may open the others.
+    #[must_use]
+    pub fn is_official(&self) -> bool {
+        match self {
+            Self::PumpAmm(pool) => pool.made_by_pump,
+            Self::LaunchLab(..) => !self.is_sold_out(),
+            Self::RaydiumAmm(_) | Self::RaydiumCp(..) => false,
+        }
+    }
+
+    /// What the pool has to pay with of wrapped SOL; 0 where neither side is that.
+    #[must_use]
+    pub fn depth(&self) -> Lamports {
+        let [a, b] = match self {
+            Self::PumpAmm(pool) => [0, pool.quote_liquid().unwrap_or(0)],
+            Self::RaydiumAmm(pool) => [
+                pool.coin.saturating_sub(pool.need_take_coin),
+                pool.pc.saturating_sub(pool.need_take_pc),
+            ],
+            Self::RaydiumCp(pool, _) => pool.held,
+            Self::LaunchLab(pool, _) => [0, pool.reserves.virtual_quote],
+        };
+        let mints = self.mints();
+        match (*mints[0] == WRAPPED_SOL, *mints[1] == WRAPPED_SOL) {
+            (_, true) => Lamports(b),
+            (true, false) => Lamports(a),
+            (false, false) => Lamports(0),
         }
     }
 
@@ -165,6 +197,9 @@ pub struct PoolTruth {
     pub slot: Slot,
     /// Counts the node's writes: of two of one slot the higher is the later.
     pub write_version: u64,
+    /// Somebody can take the coin from whoever holds it, or keep it from being sold
+    /// ([`Dangers::threatens_holders`](crate::token::Dangers::threatens_holders)).
+    pub is_dangerous: bool,
 }
 
 /// Why a pool must not be traded. One byte: counted and explained.
@@ -179,16 +214,24 @@ pub enum PoolUntradable {
     Behind,
     /// Its last updates came from a block that was retracted, equivocated or failed authentication.
     Doubtful,
+    /// Somebody can take the coin from whoever holds it, or keep it from being sold.
+    Dangerous,
 }
 
 impl PoolUntradable {
     /// How many reasons there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
     pub const fn names() -> [&'static str; Self::COUNT] {
-        ["quote_not_sol", "cashback_needs_v1", "behind", "doubtful"]
+        [
+            "quote_not_sol",
+            "cashback_needs_v1",
+            "behind",
+            "doubtful",
+            "dangerous",
+        ]
     }
 }
 
@@ -227,6 +270,7 @@ impl Pool {
             buys,
             tradable: match truth.state {
                 _ if !is_sol => Err(PoolUntradable::QuoteNotSol),
+                _ if truth.is_dangerous => Err(PoolUntradable::Dangerous),
                 PoolState::PumpAmm(pool) if pool.account.cashback => {
                     Err(PoolUntradable::CashbackNeedsV1)
                 }
@@ -288,12 +332,13 @@ impl Pool {
         })
     }
 
-    fn doubt(&mut self) -> bool {
-        if self.tradable.is_err() {
-            return false;
-        }
-        self.tradable = Err(PoolUntradable::Doubtful);
-        true
+    /// By what it is preferred to others of its coin.
+    fn rank(&self) -> (bool, bool, Lamports) {
+        (
+            self.state.is_official(),
+            !self.state.is_sold_out(),
+            self.state.depth(),
+        )
     }
 }
 
@@ -310,6 +355,8 @@ pub struct PoolCounters {
     pub swap_applied: u64,
     /// Swaps the program would refuse on the known state.
     pub swap_predicted_failed: u64,
+    /// Changes in blocks that account data of a later one counts already.
+    pub change_late: u64,
     /// Swaps that move a pool in a way the shreds do not tell, and liquidity put in or taken out.
     pub change_unread: u64,
     /// Pools marked doubtful.
@@ -337,6 +384,8 @@ pub enum PoolApplied {
     PredictedFailure,
     /// What it did is not in the bytes; the pool is untradable until account data says.
     Unread,
+    /// Account data of a later block counts it already.
+    Counted,
 }
 
 /// Blocks before the last that a pool is remembered at.
@@ -355,17 +404,35 @@ struct Moved {
     tradable: Result<(), PoolUntradable>,
 }
 
+impl Doubt for Moved {
+    fn doubt(&mut self) {
+        if self.tradable.is_ok() {
+            self.tradable = Err(PoolUntradable::Doubtful);
+        }
+    }
+}
+
+/// The pool that a coin is traded on.
+///
+/// Anybody may open a pool for any coin and set its first price. So the venue's own is preferred, then the one with the
+/// most SOL in it, and a coin bought in one pool is sold there.
+#[derive(Clone, Copy, Debug)]
+struct Traded {
+    pool: Key,
+    /// What we hold was bought there.
+    bought: bool,
+}
+
 /// A fixed number of pools, found by address; the least recently touched gives way, a held one never does.
 #[derive(Debug)]
 pub struct PoolTable {
     items: LruTable<Item>,
-    /// The pool that a coin is traded on: the last one that account data brought.
-    by_mint: LruTable<Key>,
+    by_mint: LruTable<Traded>,
     counters: PoolCounters,
 }
 
 impl PoolTable {
-    /// Room for `capacity` pools (at least 1), about 3 KiB each, all of it allocated and written now. `seed` as for
+    /// Room for `capacity` pools (at least 1), about 4 KiB each, all of it allocated and written now. `seed` as for
     /// [`CurveTable::new`](crate::CurveTable::new).
     ///
     /// # Panics
@@ -374,7 +441,14 @@ impl PoolTable {
     pub fn new(capacity: usize, seed: u64) -> Self {
         Self {
             items: LruTable::new(capacity, seed, Item::of(blank_pool())),
-            by_mint: LruTable::new(capacity, seed.rotate_left(32), [0; 32]),
+            by_mint: LruTable::new(
+                capacity,
+                seed.rotate_left(32),
+                Traded {
+                    pool: [0; 32],
+                    bought: false,
+                },
+            ),
             counters: PoolCounters::default(),
         }
     }
@@ -386,12 +460,22 @@ impl PoolTable {
         self.items.get(pool).map(|item| &item.pool)
     }
 
-    /// The pool that a coin is traded on.
+    /// The pool that a coin is traded on: its venue's own, else the deepest that is known; one that we bought it in as
+    /// long as we hold it.
     #[inline]
     #[must_use]
     pub fn of_mint(&self, mint: &Mint) -> Option<&Pool> {
-        let pool = self.get(self.by_mint.get(&mint.0)?)?;
+        let pool = self.get(&self.by_mint.get(&mint.0)?.pool)?;
         (pool.mint() == *mint).then_some(pool)
+    }
+
+    /// The pool that a coin goes on in whose Pump curve sold out: Pump's own, or one that we bought it in. Before the
+    /// first is known anybody else's would give us its price.
+    #[must_use]
+    pub fn after_curve(&self, mint: &Mint) -> Option<&Pool> {
+        let bought = self.by_mint.get(&mint.0)?.bought;
+        let pool = self.of_mint(mint)?;
+        (bought || pool.state.is_official()).then_some(pool)
     }
 
     /// Pools kept now.
@@ -412,31 +496,99 @@ impl PoolTable {
         &self.counters
     }
 
-    /// Keeps the pool that a coin is traded on from being evicted, or lets it go again.
+    /// Keeps the pool that a coin is traded on from being evicted, or lets it go again, and with it what
+    /// [`PoolTable::set_bought`] said.
     pub fn set_held(&mut self, mint: &Mint, held: bool) {
-        let Some(pool) = self.by_mint.get(&mint.0).copied() else {
+        let Some(traded) = self.by_mint.get_mut(&mint.0) else {
             return;
         };
+        traded.bought &= held;
+        let pool = traded.pool;
         self.items.set_held(&pool, held);
         self.by_mint.set_held(&mint.0, held);
     }
 
+    /// The coin is bought in that pool: it stays the one it is traded on, and is held, until it is let go.
+    pub fn set_bought(&mut self, mint: &Mint, pool: &Key) {
+        if self.get(pool).is_none_or(|pool| pool.mint() != *mint) {
+            return;
+        }
+        self.trade_on(mint, pool);
+        self.set_held(mint, true);
+        if let Some(traded) = self.by_mint.get_mut(&mint.0) {
+            traded.bought = true;
+        }
+    }
+
+    fn trade_on(&mut self, mint: &Mint, pool: &Key) {
+        let before = self.by_mint.get(&mint.0).map(|traded| traded.pool);
+        if before == Some(*pool) {
+            return;
+        }
+        // Who is held hands it on.
+        let was_held = before.is_some_and(|before| self.items.set_held(&before, false));
+        self.items.set_held(pool, was_held);
+        let traded = Traded {
+            pool: *pool,
+            bought: false,
+        };
+        self.by_mint.insert(mint.0, traded);
+    }
+
+    /// Account data told of a pool: its coin may be traded there from now on.
+    fn choose(&mut self, key: &Key) {
+        let Some(pool) = self.get(key) else { return };
+        if pool.tradable == Err(PoolUntradable::QuoteNotSol) {
+            return;
+        }
+        let (mint, rank) = (pool.mint(), pool.rank());
+        let bought = self
+            .by_mint
+            .touch(&mint.0)
+            .is_some_and(|traded| traded.bought);
+        let is_chosen = match self.of_mint(&mint) {
+            None => true,
+            Some(known) if bought && !known.state.is_sold_out() => false,
+            Some(known) => rank > known.rank(),
+        };
+        if is_chosen {
+            self.trade_on(&mint, key);
+        }
+    }
+
     /// Takes account data: it ends doubt, and where it differs from what was reckoned it wins.
     pub fn correct(&mut self, truth: &PoolTruth, lineage: &Lineage) -> Corrected {
+        let corrected = self.take(truth, lineage);
+        if !matches!(corrected, Corrected::Stale | Corrected::Refused) {
+            self.choose(&truth.pool);
+        }
+        corrected
+    }
+
+    fn take(&mut self, truth: &PoolTruth, lineage: &Lineage) -> Corrected {
         let venue = truth.state.program() as usize;
         let Some(item) = self.items.touch(&truth.pool) else {
             return self.insert(truth);
         };
         let known = &mut item.pool;
+        let told = Pool::of(truth);
         if (truth.slot, truth.write_version) <= known.truth {
+            // A mint changes without its pools.
+            if told.tradable == Err(PoolUntradable::Dangerous) {
+                known.tradable = told.tradable;
+                item.past.clear();
+            }
             self.counters.truth_stale[venue] += 1;
             return Corrected::Stale;
         }
-        known.truth = (truth.slot, truth.write_version);
+        known.truth = told.truth;
         known.accounts = truth.accounts;
         let fingerprint = truth.state.fingerprint();
-        let stands = known.tradable.is_ok() && lineage.builds_on(known.slot, truth.slot);
-        if stands && known.state.fingerprint() == fingerprint {
+        let is_sure = known.tradable.is_ok() && told.tradable.is_ok();
+        let stands = is_sure && lineage.builds_on(known.slot, truth.slot);
+        // An account can be written, or read, later than the last swap without another price.
+        let is_later = is_sure && truth.slot > known.slot;
+        if (stands || is_later) && known.state.fingerprint() == fingerprint {
             known.state = truth.state;
             self.counters.truth_agreed[venue] += 1;
             return Corrected::Agreed;
@@ -445,9 +597,7 @@ impl PoolTable {
             self.counters.truth_agreed[venue] += 1;
             return Corrected::Agreed;
         }
-        item.pool = Pool::of(truth);
-        item.past.clear();
-        item.reckon();
+        *item = Item::of(told);
         self.counters.truth_diverged[venue] += 1;
         Corrected::Diverged
     }
@@ -462,7 +612,6 @@ impl PoolTable {
             Inserted::Replaced | Inserted::Added => {}
         }
         self.counters.pool_inserted += 1;
-        self.by_mint.insert(truth.accounts.mint().0, truth.pool);
         Corrected::New
     }
 
@@ -477,7 +626,15 @@ impl PoolTable {
         let Some(item) = item.filter(|item| item.pool.state.program() == event.program) else {
             return PoolApplied::Unknown;
         };
-        self.counters.pool_switched += u64::from(item.enter(event.slot, lineage));
+        if is_counted(item.pool.truth, event.slot, lineage) {
+            self.counters.change_late += 1;
+            return PoolApplied::Counted;
+        }
+        match item.enter(event.slot, lineage) {
+            Entered::Onward | Entered::Late => {}
+            Entered::Switched(()) => self.counters.pool_switched += 1,
+            Entered::Lost => self.counters.pool_doubted += u64::from(item.pool.doubt()),
+        }
         let read = match event.call.action {
             PoolAction::Swap(swap) if event.inferred_from.is_none() => item
                 .pool
@@ -511,7 +668,7 @@ impl PoolTable {
     /// Marks the pool at that address as doubtful, unless a firmer reason already forbids it.
     pub fn doubt(&mut self, pool: &Key) {
         if let Some(item) = self.items.get_mut(pool) {
-            self.counters.pool_doubted += u64::from(item.pool.doubt());
+            self.counters.pool_doubted += u64::from(item.doubt());
         }
     }
 
@@ -527,16 +684,20 @@ impl PoolTable {
                     self.counters.pool_restored += 1;
                 }
                 Dropped::Nothing => {
-                    self.counters.pool_doubted += u64::from(item.pool.doubt());
+                    self.counters.pool_doubted += u64::from(item.doubt());
                 }
             }
         }
     }
 
-    /// Marks every pool that stands at `slot` or later as doubtful. Walks the whole table.
+    /// Marks every pool that stands at `slot` or later as doubtful, and what is remembered of blocks from there on of the
+    /// others. Walks the whole table.
     pub fn doubt_from(&mut self, slot: Slot) {
-        for item in self.items.iter_mut().filter(|item| item.pool.slot >= slot) {
-            self.counters.pool_doubted += u64::from(item.pool.doubt());
+        for item in self.items.iter_mut() {
+            item.past.doubt_from(slot);
+            if item.pool.slot >= slot {
+                self.counters.pool_doubted += u64::from(item.doubt());
+            }
         }
     }
 }
@@ -560,18 +721,45 @@ impl Item {
             .note(self.pool.slot, self.pool.state.fingerprint());
     }
 
-    /// Goes on in the block of `slot`; whether that is from another fork's state.
-    fn enter(&mut self, slot: Slot, lineage: &Lineage) -> bool {
+    /// Marks the pool as doubtful on every fork, unless a firmer reason forbids it; tells whether it did.
+    fn doubt(&mut self) -> bool {
+        self.past.clear();
+        self.reckoned = Reckoned::new();
+        self.pool.doubt()
+    }
+
+    /// Goes on in the block of `slot`, from the state of its fork.
+    fn enter(&mut self, slot: Slot, lineage: &Lineage) -> Entered<()> {
         let moved = Moved {
             state: self.pool.state,
             tradable: self.pool.tradable,
         };
-        let other = self.past.enter(self.pool.slot, moved, slot, lineage);
-        if let Some(other) = &other {
-            (self.pool.state, self.pool.tradable) = (other.state, other.tradable);
+        match self.past.enter(self.pool.slot, moved, slot, lineage) {
+            Entered::Late => Entered::Late,
+            Entered::Onward => {
+                self.pool.slot = slot;
+                Entered::Onward
+            }
+            Entered::Lost => {
+                self.pool.slot = slot;
+                Entered::Lost
+            }
+            Entered::Switched(other) => {
+                (self.pool.state, self.pool.tradable) = (other.state, other.tradable);
+                self.pool.slot = slot;
+                Entered::Switched(())
+            }
         }
-        self.pool.slot = slot;
-        other.is_some()
+    }
+}
+
+impl Pool {
+    fn doubt(&mut self) -> bool {
+        let was_good = self.tradable.is_ok();
+        if was_good {
+            self.tradable = Err(PoolUntradable::Doubtful);
+        }
+        was_good
     }
 }
 

@@ -4,11 +4,12 @@ use shred_wire::Slot;
 
 use crate::accounts::PumpAccounts;
 use crate::event::{Launch, Trade};
-use crate::forked::{Corrected, Dropped, Lineage, Past, Reckoned};
+use crate::forked::{Corrected, Doubt, Dropped, Entered, Lineage, Past, Reckoned};
 use crate::lru::{Inserted, LruTable, mix};
 use crate::pump::account::BondingCurve;
 use crate::pump::curve::{Applied, Curve, Quote, Reserves, Untradable};
 use crate::pump::fees::{FeeRates, FeeSchedule};
+use crate::replayed::RecentTrades;
 use crate::units::Mint;
 
 /// What the table counted.
@@ -24,10 +25,14 @@ pub struct CurveCounters {
     pub curve_refused: u64,
     /// Trades applied.
     pub trade_applied: u64,
+    /// Trades reckoned again on what account data of an earlier block said.
+    pub trade_replayed: u64,
     /// Trades the program would refuse on the known reserves.
     pub trade_predicted_failed: u64,
     /// Trades of coins not in the table.
     pub trade_unknown_curve: u64,
+    /// Trades of blocks that account data of a later one counts already.
+    pub trade_late: u64,
     /// Curves marked doubtful.
     pub curve_doubted: u64,
     /// Curves that went on from another fork's state than the one they stood at.
@@ -49,6 +54,8 @@ pub enum TableApply {
     Unknown,
     /// What the trade did to its curve.
     Known(Applied),
+    /// Account data of a later block counts it already.
+    Counted,
 }
 
 /// What account data says of a curve.
@@ -73,6 +80,7 @@ pub struct CurveTruth {
 pub struct CurveTable {
     items: LruTable<Item>,
     schedule: FeeSchedule,
+    recent: RecentTrades,
     counters: CurveCounters,
 }
 
@@ -135,8 +143,16 @@ impl Moved {
     }
 }
 
+impl Doubt for Moved {
+    fn doubt(&mut self) {
+        if self.tradable.is_ok() {
+            self.tradable = Err(Untradable::Doubtful);
+        }
+    }
+}
+
 impl CurveTable {
-    /// Room for `capacity` curves (at least 1), about 1,100 bytes each, all of it allocated and written now.
+    /// Room for `capacity` curves (at least 1), about 1,900 bytes each, all of it allocated and written now.
     ///
     /// `seed` keeps an adversary who grinds mints from choosing their places; it changes no answer.
     ///
@@ -147,6 +163,7 @@ impl CurveTable {
         Self {
             items: LruTable::new(capacity, seed, Item::of(blank_curve())),
             schedule,
+            recent: RecentTrades::new(),
             counters: CurveCounters::default(),
         }
     }
@@ -189,13 +206,16 @@ impl CurveTable {
 
     /// A launch: a fresh curve, unless the coin is already known from it. Returns whether the curve is new.
     ///
-    /// A coin launched again in a later slot replaces its curve: the earlier block died. So does one whose
-    /// curve is doubtful.
-    pub fn launch(&mut self, launch: &Launch) -> bool {
-        let same_block = |known: &Curve| {
-            known.launch_slot >= launch.slot && known.tradable != Err(Untradable::Doubtful)
+    /// A coin launched again on another fork replaces its curve: the earlier block died. So does one whose curve is
+    /// doubtful. On the same fork it is there already, and the program refuses a second launch: who has the coin's key
+    /// can send one all the same, to make a curve look fresh.
+    pub fn launch(&mut self, launch: &Launch, lineage: &Lineage) -> bool {
+        let is_there = |known: &Curve| {
+            known.tradable != Err(Untradable::Doubtful)
+                && (known.launch_slot >= launch.slot
+                    || lineage.builds_on(launch.slot, known.launch_slot))
         };
-        if self.get(&launch.mint).is_some_and(same_block) {
+        if self.get(&launch.mint).is_some_and(is_there) {
             self.counters.launch_repeated += 1;
             return false;
         }
@@ -229,26 +249,16 @@ impl CurveTable {
             self.counters.trade_unknown_curve += 1;
             return TableApply::Unknown;
         };
-        let Item {
-            curve,
-            past,
-            reckoned,
-            ..
-        } = item;
-        let moved = Moved::of(curve);
-        if let Some(other) = past.enter(curve.touched_slot, moved, trade.slot, lineage) {
-            other.put_back(curve);
-            self.counters.curve_switched += 1;
+        if is_counted(item.truth, trade.slot, lineage) {
+            self.counters.trade_late += 1;
+            return TableApply::Counted;
         }
-        curve.touched_slot = trade.slot;
-        let applied = curve.apply(trade, &self.schedule);
+        let applied = item.apply(trade, &self.schedule, lineage, &mut self.counters);
         match applied {
-            Applied::Moved(_) => {
-                reckoned.note(trade.slot, fingerprint(&curve.reserves));
-                self.counters.trade_applied += 1;
-            }
+            Applied::Moved(_) => self.counters.trade_applied += 1,
             Applied::PredictedFailure => self.counters.trade_predicted_failed += 1,
         }
+        self.recent.note(trade);
         TableApply::Known(applied)
     }
 
@@ -272,17 +282,29 @@ impl CurveTable {
                 .holds(truth.slot, fingerprint(&truth.curve.reserves))
         };
         if ((stands || is_later) && curve.agrees(&truth.curve)) || (stands && was_reckoned()) {
+            item.curve.prove_creator(truth.curve.creator);
             self.counters.truth_agreed += 1;
             return Corrected::Agreed;
         }
         item.past.clear();
-        // Not `corrected` alone: what was seen of later blocks goes with what it was reckoned from.
+        // What was reckoned led elsewhere.
+        item.reckoned = Reckoned::new();
+        // Not `corrected` alone: it never goes back to an earlier block.
         item.curve.touched_slot = truth.slot;
         item.curve = item
             .curve
             .corrected(&truth.curve, truth.supply, &self.schedule, truth.slot);
         item.reckoned
             .note(truth.slot, fingerprint(&truth.curve.reserves));
+        // What was seen of later blocks stands, on another base. What of the same block comes after the account data is
+        // not known: the account will be told again.
+        let (count, dev_buy) = (item.curve.trade_count, item.curve.dev_buy);
+        let mint = &truth.accounts.mint;
+        for trade in self.recent.after(mint, truth.slot, lineage) {
+            item.apply(trade, &self.schedule, lineage, &mut self.counters);
+            self.counters.trade_replayed += 1;
+        }
+        (item.curve.trade_count, item.curve.dev_buy) = (count, dev_buy);
         self.counters.truth_diverged += 1;
         Corrected::Diverged
     }
@@ -312,6 +334,7 @@ impl CurveTable {
 
     /// Marks the curve of `mint` as doubtful, unless a firmer reason already forbids it.
     pub fn doubt(&mut self, mint: &Mint) {
+        self.recent.forget_coin(mint);
         if let Some(item) = self.items.get_mut(&mint.0) {
             self.counters.curve_doubted += u64::from(item.doubt());
         }
@@ -320,6 +343,7 @@ impl CurveTable {
     /// The block of `slot` is void: curves that stand at it go back to before it, and those of which nothing from
     /// before is known become doubtful. Walks the whole table: for retractions, not for every event.
     pub fn drop_block(&mut self, slot: Slot, lineage: &Lineage) {
+        self.recent.forget(|trade| trade.slot == slot);
         for item in self.items.iter_mut() {
             match item.past.drop_block(item.curve.touched_slot, slot, lineage) {
                 Dropped::Elsewhere => {}
@@ -336,11 +360,14 @@ impl CurveTable {
     /// Marks every curve touched in or after `slot` as doubtful and returns how many. Walks the whole table:
     /// for retractions, not for every event.
     pub fn doubt_from(&mut self, slot: Slot) -> u64 {
-        let touched = self
-            .items
-            .iter_mut()
-            .filter(|item| item.curve.touched_slot >= slot);
-        let doubted = touched.map(|item| u64::from(item.doubt())).sum();
+        self.recent.forget(|trade| trade.slot >= slot);
+        let mut doubted = 0;
+        for item in self.items.iter_mut() {
+            item.past.doubt_from(slot);
+            if item.curve.touched_slot >= slot {
+                doubted += u64::from(item.doubt());
+            }
+        }
         self.counters.curve_doubted += doubted;
         doubted
     }
@@ -356,15 +383,65 @@ impl Item {
         }
     }
 
+    /// Moves the curve by `trade` as it is on the fork of the trade's block.
+    fn apply(
+        &mut self,
+        trade: &Trade,
+        schedule: &FeeSchedule,
+        lineage: &Lineage,
+        counters: &mut CurveCounters,
+    ) -> Applied {
+        let Self {
+            curve,
+            past,
+            reckoned,
+            ..
+        } = self;
+        let moved = Moved::of(curve);
+        match past.enter(curve.touched_slot, moved, trade.slot, lineage) {
+            Entered::Late => {}
+            Entered::Onward => curve.touched_slot = trade.slot,
+            Entered::Switched(other) => {
+                other.put_back(curve);
+                curve.touched_slot = trade.slot;
+                counters.curve_switched += 1;
+            }
+            Entered::Lost => {
+                if curve.tradable.is_ok() {
+                    curve.tradable = Err(Untradable::Doubtful);
+                    counters.curve_doubted += 1;
+                }
+                curve.touched_slot = trade.slot;
+            }
+        }
+        let applied = curve.apply(trade, schedule);
+        if let Applied::Moved(_) = applied {
+            reckoned.note(curve.touched_slot, fingerprint(&curve.reserves));
+        }
+        applied
+    }
+
     /// Marks the curve as doubtful, whatever its fork, unless a firmer reason forbids it; tells whether it did.
+    ///
+    /// That it is complete is firm once account data was seen, which heals it if it is not. Before that only trades can
+    /// have said so.
     fn doubt(&mut self) -> bool {
-        if self.curve.tradable.is_err() {
-            return false;
+        self.past.clear();
+        self.reckoned = Reckoned::new();
+        let was_told = self.truth != (Slot(0), 0);
+        match self.curve.tradable {
+            Ok(()) => {}
+            Err(Untradable::Complete) if !was_told => {}
+            Err(_) => return false,
         }
         self.curve.tradable = Err(Untradable::Doubtful);
-        self.past.clear();
         true
     }
+}
+
+/// Whether account data of that slot counts what the block of `slot` did: that is an earlier one of the same fork.
+pub(crate) fn is_counted(truth: (Slot, u64), slot: Slot, lineage: &Lineage) -> bool {
+    slot < truth.0 && lineage.builds_on(truth.0, slot)
 }
 
 fn fingerprint(reserves: &Reserves) -> u64 {
@@ -394,5 +471,6 @@ fn blank_curve() -> Curve {
         launch_slot: Slot(0),
         touched_slot: Slot(0),
         trade_count: 0,
+        creator_proven: false,
     }
 }

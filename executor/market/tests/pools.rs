@@ -64,7 +64,31 @@ fn truth(state: PoolState, slot: u64, write_version: u64) -> PoolTruth {
         state,
         slot: Slot(slot),
         write_version,
+        is_dangerous: false,
     }
+}
+
+/// The same of another pool of the coin.
+fn of_pool(pool: u8, state: PoolState, slot: u64) -> PoolTruth {
+    let accounts = RaydiumCpAccounts {
+        mint: Mint(COIN),
+        pool: [pool; 32],
+        quote_mint: WRAPPED_SOL,
+        ..RaydiumCpAccounts::default()
+    };
+    PoolTruth {
+        pool: [pool; 32],
+        accounts: accounts.into(),
+        ..truth(state, slot, 1)
+    }
+}
+
+fn straight(slots: std::ops::RangeInclusive<u64>) -> Lineage {
+    let mut lineage = Lineage::new();
+    for slot in slots {
+        lineage.note(Slot(slot), Slot(slot - 1));
+    }
+    lineage
 }
 
 fn event(slot: u64, action: PoolAction) -> PoolEvent {
@@ -209,7 +233,185 @@ fn a_pool_without_sol_is_kept_and_not_traded() {
     pool.mints[0] = [8; 32];
     let truth = truth(PoolState::RaydiumCp(pool, config), 1, 1);
     assert_eq!(table.correct(&truth, &Lineage::new()), Corrected::New);
-    assert_eq!(known(&table).tradable, Err(PoolUntradable::QuoteNotSol));
+    assert_eq!(
+        table.get(&POOL).unwrap().tradable,
+        Err(PoolUntradable::QuoteNotSol)
+    );
+    assert!(table.of_mint(&Mint(COIN)).is_none());
+}
+
+/// Anybody can open a pool for a coin, put a little SOL into it and set a price.
+#[test]
+fn a_shallow_pool_of_a_stranger_does_not_become_the_one_that_is_traded() {
+    let (mut table, _) = table();
+    let lineage = Lineage::new();
+    let trap = of_pool(66, state(1_000_000, 5_000_000_000_000), 11);
+    assert_eq!(table.correct(&trap, &lineage), Corrected::New);
+    assert_eq!(known(&table).key, POOL);
+    // Nor one that is priced in something else.
+    let PoolState::RaydiumCp(mut other, config) = state(u64::MAX / 2, 1_000) else {
+        unreachable!()
+    };
+    other.mints[0] = [8; 32];
+    table.correct(
+        &of_pool(67, PoolState::RaydiumCp(other, config), 11),
+        &lineage,
+    );
+    assert_eq!(known(&table).key, POOL);
+    // A deeper one does, and when its depth is withdrawn it is the other's turn with the next word of it.
+    let deep = of_pool(68, state(200_000_000_000, 9_000_000_000_000), 12);
+    table.correct(&deep, &lineage);
+    assert_eq!(known(&table).key, [68; 32]);
+    table.correct(&of_pool(68, state(1, 1), 13), &lineage);
+    table.correct(
+        &truth(state(100_000_000_000, 5_000_000_000_000), 14, 2),
+        &lineage,
+    );
+    assert_eq!(known(&table).key, POOL);
+}
+
+#[test]
+fn what_was_bought_in_a_pool_is_sold_there_and_both_are_let_go_together() {
+    let mut table = PoolTable::new(2, 7);
+    let lineage = Lineage::new();
+    table.correct(&of_pool(1, state(100, 100), 10), &lineage);
+    table.set_bought(&Mint(COIN), &[1; 32]);
+    table.correct(&of_pool(2, state(900, 100), 11), &lineage);
+    assert_eq!(known(&table).key, [1; 32]);
+    assert!(table.after_curve(&Mint(COIN)).is_some(), "we put it there");
+    table.set_held(&Mint(COIN), false);
+    assert!(
+        table.after_curve(&Mint(COIN)).is_none(),
+        "anybody's pool may be a trap"
+    );
+    // With nothing held there is room for others: no hold was left behind.
+    for (pool, slot) in [(3, 12), (4, 13), (5, 14)] {
+        let told = table.correct(&of_pool(pool, state(50, 50), slot), &lineage);
+        assert_eq!(told, Corrected::New);
+    }
+    assert!(table.get(&[1; 32]).is_none() && table.get(&[2; 32]).is_none());
+}
+
+#[test]
+fn a_hold_goes_over_to_the_pool_that_is_preferred() {
+    let mut table = PoolTable::new(2, 7);
+    let lineage = Lineage::new();
+    table.correct(&of_pool(1, state(100, 100), 10), &lineage);
+    table.set_held(&Mint(COIN), true);
+    table.correct(&of_pool(2, state(900, 100), 11), &lineage);
+    for (pool, slot) in [(3, 12), (4, 13)] {
+        table.correct(&of_pool(pool, state(50, 50), slot), &lineage);
+    }
+    assert_eq!(known(&table).key, [2; 32]);
+}
+
+#[test]
+fn a_coin_that_turned_dangerous_is_no_longer_bought() {
+    let (mut table, start) = table();
+    let turned = PoolTruth {
+        is_dangerous: true,
+        ..truth(start, 10, 1)
+    };
+    // The mint changed, not the pool: the record is as old as the last.
+    assert_eq!(table.correct(&turned, &Lineage::new()), Corrected::Stale);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Dangerous));
+}
+
+/// A swap that a block's last shreds bring, when the next one's first have come already.
+#[test]
+fn a_late_swap_of_the_block_before_is_not_lost() {
+    let (mut table, mut expected) = table();
+    let lineage = straight(10..=13);
+    for (slot, amount) in [
+        (11, 5_000),
+        (12, 6_000),
+        (11, 7_000),
+        (12, 8_000),
+        (13, 9_000),
+    ] {
+        table.apply(&buy(slot, amount), &lineage, &NOW);
+        expected.swap(&NOW, Way::AToB, Amount::In(amount)).unwrap();
+    }
+    assert_eq!(known(&table).state, expected);
+    // What 11 left alone nobody knows any more.
+    table.drop_block(Slot(13), &lineage);
+    assert_eq!(known(&table).tradable, Ok(()));
+    table.drop_block(Slot(12), &lineage);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
+}
+
+#[test]
+fn a_swap_that_account_data_counts_already_is_not_counted_again() {
+    let (mut table, _) = table();
+    let lineage = straight(10..=13);
+    let later = state(101_000_000_000, 4_950_000_000_000);
+    table.correct(&truth(later, 13, 2), &lineage);
+    let applied = table.apply(&buy(12, 1_000_000), &lineage, &NOW);
+    assert_eq!(
+        (applied, known(&table).state),
+        (PoolApplied::Counted, later)
+    );
+}
+
+/// Account data ends what was remembered of other forks; theirs is not its state.
+#[test]
+fn a_fork_of_which_nothing_is_known_is_not_traded_on_anothers_state() {
+    let (mut table, _) = table();
+    let mut lineage = Lineage::new();
+    for (slot, parent) in [(11, 10), (12, 10), (13, 11)] {
+        lineage.note(Slot(slot), Slot(parent));
+    }
+    let of_12 = state(150_000_000_000, 3_000_000_000_000);
+    table.correct(&truth(of_12, 12, 2), &lineage);
+    table.apply(&buy(13, 1_000_000), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
+    // Back on 12 all is well.
+    table.apply(&buy(12, 0), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Ok(()));
+}
+
+#[test]
+fn doubt_reaches_what_is_remembered_of_other_blocks() {
+    let lineage = straight(10..=12);
+    let mut forged = table().0;
+    forged.apply(&buy(11, 40_000_000_000), &lineage, &NOW);
+    forged.apply(&buy(12, 1_000), &lineage, &NOW);
+    // The swap in 11 was a forgery; 13 is another fork on it.
+    forged.doubt(&POOL);
+    let mut forked = lineage.clone();
+    forked.note(Slot(13), Slot(11));
+    forged.apply(&buy(13, 1_000), &forked, &NOW);
+    assert_eq!(known(&forged).tradable, Err(PoolUntradable::Doubtful));
+
+    let mut contested = table().0;
+    let mut forks = Lineage::new();
+    forks.note(Slot(12), Slot(10));
+    forks.note(Slot(11), Slot(10));
+    contested.apply(&buy(12, 1_000), &forks, &NOW);
+    contested.apply(&buy(11, 1_000), &forks, &NOW);
+    contested.doubt_from(Slot(12));
+    contested.apply(&buy(12, 1_000), &forks, &NOW);
+    assert_eq!(known(&contested).tradable, Err(PoolUntradable::Doubtful));
+}
+
+#[test]
+fn what_was_reckoned_before_a_divergence_agrees_with_nothing() {
+    let (mut table, _) = table();
+    let lineage = Lineage::new();
+    table.apply(&buy(11, 1_000_000), &lineage, &NOW);
+    let reckoned = known(&table).state;
+    let other = state(123_000_000_000, 4_100_000_000_000);
+    table.correct(&truth(other, 11, 2), &lineage);
+    table.correct(&truth(reckoned, 11, 3), &lineage);
+    assert_eq!(known(&table).state, reckoned);
+}
+
+/// A pool read at the tip, long after its last swap.
+#[test]
+fn account_data_of_a_later_slot_that_says_the_same_agrees() {
+    let (mut table, start) = table();
+    let told = table.correct(&truth(start, 50, 9), &straight(10..=50));
+    assert_eq!(told, Corrected::Agreed);
 }
 
 proptest! {

@@ -62,7 +62,7 @@ proptest! {
         let mut model = Model::default();
         for step in steps {
             match step {
-                Step::Launch(mint) => prop_assert_eq!(table.launch(&launch(mint, 1)), model.launch(mint, capacity)),
+                Step::Launch(mint) => prop_assert_eq!(table.launch(&launch(mint, 1), &Lineage::new()), model.launch(mint, capacity)),
                 Step::Hold(mint, held) => {
                     table.set_held(&Mint([mint; 32]), held);
                     model.hold(mint, held);
@@ -78,7 +78,7 @@ proptest! {
             if let Step::Doubt(mint) = step
                 && table.get(&Mint([mint; 32])).is_some()
             {
-                prop_assert!(table.launch(&launch(mint, 1)));
+                prop_assert!(table.launch(&launch(mint, 1), &Lineage::new()));
                 let at = model.0.iter().position(|(known, _)| *known == mint).unwrap();
                 let item = model.0.remove(at);
                 model.0.insert(0, item);
@@ -88,20 +88,131 @@ proptest! {
 }
 
 #[test]
-fn a_coin_launched_again_later_starts_again_and_in_the_same_slot_does_not() {
+fn a_coin_launched_again_starts_again_only_on_another_fork() {
     let mut table = CurveTable::new(4, 0, FeeSchedule::mainnet());
-    assert!(table.launch(&launch(1, 5)));
-    assert!(!table.launch(&launch(1, 5)));
-    assert!(table.launch(&launch(1, 6)));
-    assert_eq!(table.counters().launch_repeated, 1);
-    assert_eq!(table.get(&Mint([1; 32])).unwrap().launch_slot, Slot(6));
+    let mut lineage = Lineage::new();
+    lineage.note(Slot(5), Slot(4));
+    assert!(table.launch(&launch(1, 5), &lineage));
+    assert!(!table.launch(&launch(1, 5), &lineage));
+    // The creator holds the coin's key, and may send a second launch that fails: the curve would look fresh.
+    lineage.note(Slot(6), Slot(5));
+    assert!(!table.launch(&launch(1, 6), &lineage));
+    assert_eq!(table.counters().launch_repeated, 2);
+    lineage.note(Slot(7), Slot(4));
+    assert!(table.launch(&launch(1, 7), &lineage));
+    assert_eq!(table.get(&Mint([1; 32])).unwrap().launch_slot, Slot(7));
+}
+
+/// Shreds of a block's end and of the next one's beginning interleave.
+#[test]
+fn a_trade_of_the_block_before_that_comes_late_is_not_lost() {
+    let schedule = FeeSchedule::mainnet();
+    let mut table = CurveTable::new(4, 7, schedule);
+    let mut lineage = Lineage::new();
+    for slot in 11..=13 {
+        lineage.note(Slot(slot), Slot(slot - 1));
+    }
+    table.launch(&launch(1, 10), &lineage);
+    let trades = [(11, 1), (12, 2), (11, 4), (12, 5), (13, 7)].map(|(slot, n)| trade(slot, n));
+    let mut all = Curve::at_launch(&launch(1, 10), &schedule);
+    for trade in &trades {
+        table.apply(trade, &lineage);
+        all.apply(trade, &schedule);
+    }
+    let curve = table.get(&launch(1, 10).mint).unwrap();
+    assert_eq!(curve.reserves, all.reserves);
+    assert_eq!(curve.trade_count, 5);
+    assert_eq!(table.counters().curve_switched, 0);
+}
+
+#[test]
+fn a_trade_that_account_data_counts_already_is_not_counted_again() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let mut lineage = Lineage::new();
+    for slot in 11..=13 {
+        lineage.note(Slot(slot), Slot(slot - 1));
+    }
+    table.launch(&launch(1, 10), &lineage);
+    let mut later = *table.get(&launch(1, 10).mint).unwrap();
+    later.apply(&trade(11, 1), &FeeSchedule::mainnet());
+    table.correct(&truth_of(&later, 12, 1), &lineage);
+    assert_eq!(
+        table.apply(&trade(11, 1), &lineage),
+        market::TableApply::Counted
+    );
+    let known = table.get(&launch(1, 10).mint).unwrap();
+    assert_eq!(known.reserves, later.reserves);
+}
+
+/// A state that doubt ended is not brought back by a block of it that was left for another fork's.
+#[test]
+fn doubt_reaches_what_is_remembered_of_other_blocks() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let mut lineage = Lineage::new();
+    for (slot, parent) in [(12, 10), (11, 10)] {
+        lineage.note(Slot(slot), Slot(parent));
+    }
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    for slot in [12, 11] {
+        table.apply(&trade(slot, 1), &lineage);
+    }
+    // It stands at 11; 12 turns out to be two blocks.
+    table.doubt_from(Slot(12));
+    table.apply(&trade(12, 2), &lineage);
+    assert_eq!(
+        table.get(&mint).unwrap().tradable,
+        Err(Untradable::Doubtful)
+    );
+}
+
+/// A forged buy of everything must not end a coin for good.
+#[test]
+fn what_only_a_doubtful_trade_completed_is_doubtful() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    let mut all = trade(11, 1);
+    all.form = Form::V2;
+    all.partial_fill = Some(true);
+    all.amounts = Amounts::ExactIn {
+        quote_in: Lamports(500_000_000_000),
+        tokens_min: TokenAmount(0),
+    };
+    table.apply(&all, &lineage);
+    assert_eq!(
+        table.get(&mint).unwrap().tradable,
+        Err(Untradable::Complete)
+    );
+    table.doubt(&mint);
+    assert_eq!(
+        table.get(&mint).unwrap().tradable,
+        Err(Untradable::Doubtful)
+    );
+}
+
+/// Where account data went another way, an earlier reckoning that it passes by later is not what is kept.
+#[test]
+fn what_was_reckoned_before_a_divergence_agrees_with_nothing() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    table.apply(&trade(11, 1), &lineage);
+    let reckoned = *table.get(&mint).unwrap();
+    let mut other = reckoned;
+    other.apply(&trade(11, 4), &FeeSchedule::mainnet());
+    table.correct(&truth_of(&other, 11, 1), &lineage);
+    table.correct(&truth_of(&reckoned, 11, 2), &lineage);
+    assert_eq!(table.get(&mint).unwrap().reserves, reckoned.reserves);
 }
 
 #[test]
 fn doubt_reaches_every_curve_touched_from_the_slot_on_and_no_other() {
     let mut table = CurveTable::new(8, 0, FeeSchedule::mainnet());
     for mint in 1..=5 {
-        table.launch(&launch(mint, u64::from(mint)));
+        table.launch(&launch(mint, u64::from(mint)), &Lineage::new());
     }
     assert_eq!(table.doubt_from(Slot(4)), 2);
     for mint in 1..=5 {
@@ -185,7 +296,7 @@ proptest! {
         let schedule = FeeSchedule::mainnet();
         let mut table = CurveTable::new(4, 7, schedule);
         let mut lineage = Lineage::new();
-        table.launch(&launch(1, 10));
+        table.launch(&launch(1, 10), &Lineage::new());
         // Slot 10 is the launch; slot 11 + n builds on any below it.
         let parent_of: Vec<u64> = parents
             .iter()
@@ -244,7 +355,7 @@ proptest! {
 fn a_coin_of_a_void_block_alone_becomes_doubtful() {
     let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
     let lineage = Lineage::new();
-    table.launch(&launch(1, 10));
+    table.launch(&launch(1, 10), &Lineage::new());
     table.drop_block(Slot(10), &lineage);
     let curve = table.get(&launch(1, 10).mint).unwrap();
     assert_eq!(curve.tradable, Err(Untradable::Doubtful));
@@ -285,7 +396,7 @@ fn truth_of(curve: &Curve, slot: u64, write_version: u64) -> CurveTruth {
 fn account_data_agrees_with_what_was_reckoned_or_wins() {
     let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
     let lineage = Lineage::new();
-    table.launch(&launch(1, 10));
+    table.launch(&launch(1, 10), &Lineage::new());
     let mint = launch(1, 10).mint;
     table.apply(&trade(11, 1), &lineage);
     let first = *table.get(&mint).unwrap();
@@ -340,4 +451,27 @@ fn a_coin_whose_launch_was_not_seen_comes_from_its_account() {
     );
     let known = table.get(&launch(1, 10).mint).unwrap();
     assert_eq!((known.reserves, known.tradable), (curve.reserves, Ok(())));
+}
+
+/// Goal: a stranger's trade does not name the creator's vault once the curve's account has said who the creator is.
+#[test]
+fn a_shown_vault_gives_way_to_the_accounts_creator() {
+    let (mut table, lineage) = (
+        CurveTable::new(4, 7, FeeSchedule::mainnet()),
+        Lineage::new(),
+    );
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    let mut lie = trade(11, 1);
+    lie.shown.creator_vault = Some([66; 32]);
+    table.apply(&lie, &lineage);
+    let shown = |table: &CurveTable| table.get(&mint).unwrap().accounts.creator_vault;
+    assert_eq!(shown(&table), Some([66; 32]));
+    let mut hidden = *table.get(&mint).unwrap();
+    hidden.apply(&trade(11, 4), &FeeSchedule::mainnet());
+    table.correct(&truth_of(&hidden, 11, 2), &lineage);
+    assert_eq!(shown(&table), None);
+    lie.slot = Slot(12);
+    table.apply(&lie, &lineage);
+    assert_eq!(shown(&table), None);
 }

@@ -1,6 +1,8 @@
 //! Launch in, exits out: the micro-lightning rules.
 
-use market::{Bps, Curve, Key, Lamports, Launch, Listing, MarketEvent, PoolState, Side, Trade};
+use market::{
+    BPS_WHOLE, Bps, Curve, Key, Lamports, Launch, Listing, MarketEvent, PoolState, Side, Trade,
+};
 use shred_wire::{Nanos, Slot};
 
 use crate::intent::{Intent, Origin, Venue};
@@ -41,11 +43,13 @@ pub enum Pass {
     Entering,
     /// An exit failed lately and the next try waits; raised by the engine, which knows.
     ExitDeferred,
+    /// Our own buy would move the pool's price further than the slippage: it has too little in it.
+    PoolShallow,
 }
 
 impl Pass {
     /// How many reasons there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -66,6 +70,7 @@ impl Pass {
             "curve_complete",
             "entering",
             "exit_deferred",
+            "pool_shallow",
         ]
     }
 }
@@ -161,10 +166,16 @@ pub struct Entry {
 /// `spend`. At that price it costs less than that; the rest is what the price may rise before it lands.
 ///
 /// # Errors
-/// [`Pass::Untradable`] or [`Pass::NoQuote`]; the latter also when spending all of it would complete the
+/// [`Pass::Untradable`], [`Pass::PoolShallow`] when the spend is more than `entry_slippage` of what a pool has to pay
+/// with, or [`Pass::NoQuote`]; the last also when spending all of it would complete the
 /// curve, which leaves a position that nobody can sell until the pool opens, and when no token is left.
 pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
     refuse(!listing.is_tradable(), Pass::Untradable)?;
+    if let Some(depth) = listing.depth() {
+        let moved = u128::from(entry.spend.0) * u128::from(BPS_WHOLE);
+        let bearable = u128::from(depth.0) * u128::from(params.entry_slippage.0);
+        refuse(moved > bearable, Pass::PoolShallow)?;
+    }
     let deal = listing.buy(entry.spend).map_err(|_| Pass::NoQuote)?;
     let tokens = deal.tokens.less_bps(entry.slippage);
     if deal.completes || tokens.0 == 0 {
@@ -192,7 +203,7 @@ pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<In
 /// A doubtful one may still be left: holding on is not safer.
 ///
 /// # Errors
-/// [`Pass::NoQuote`] when the sale brings nothing.
+/// [`Pass::CurveComplete`] where trading has ended, [`Pass::NoQuote`] when the sale brings nothing.
 pub fn exit(
     listing: &Listing<'_>,
     position: &Position,
@@ -202,6 +213,7 @@ pub fn exit(
     slot: Slot,
     at: Nanos,
 ) -> Result<Intent, Pass> {
+    refuse(listing.is_over(), Pass::CurveComplete)?;
     let deal = listing.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
     Ok(Intent {
         id: 0,

@@ -72,7 +72,7 @@ pub struct Params {
     /// about `entry_slippage`.
     pub budget: Lamports,
     /// How many fewer tokens are asked for than the budget would buy at the price of the occasion: the room
-    /// for the price to rise before our transaction.
+    /// for the price to rise before our transaction. In a pool also the most that an entry may be of the SOL in it.
     pub entry_slippage: Bps,
     /// How far the quote received may fall short when taking profit.
     pub exit_slippage: Bps,

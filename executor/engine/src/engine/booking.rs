@@ -97,7 +97,7 @@ impl<T: Ticks> Engine<T> {
             opened_at,
             exiting: false,
         };
-        self.open(position);
+        self.open(position, intent);
         None
     }
 
@@ -134,8 +134,9 @@ impl<T: Ticks> Engine<T> {
         }
     }
 
-    fn open(&mut self, position: Position) {
-        self.set_held(&position.mint, true);
+    /// `intent` bought it, or sold it in a block that turned out void.
+    fn open(&mut self, position: Position, intent: &Intent) {
+        self.hold(intent);
         if self.listing(&position.mint).is_none() {
             self.counters.position_unpriced += 1;
         }
@@ -166,7 +167,7 @@ impl<T: Ticks> Engine<T> {
             Side::Sell => {
                 self.counters.exit_received = self.counters.exit_received.saturating_sub(quote.0);
                 if let Some(before) = before {
-                    self.restore(intent.id, before);
+                    self.restore(intent, before);
                 }
             }
         }
@@ -181,7 +182,7 @@ impl<T: Ticks> Engine<T> {
     }
 
     /// Brings a position back to what it was before an exit that turned out void.
-    fn restore(&mut self, intent_id: u64, before: Position) {
+    fn restore(&mut self, intent: &Intent, before: Position) {
         let rest = self.positions.get(&before.mint);
         if rest.is_some_and(|rest| rest.opened_slot == before.opened_slot) {
             self.write_off(&before.mint);
@@ -190,11 +191,12 @@ impl<T: Ticks> Engine<T> {
             tokens: before.tokens,
             quote: before.cost,
         };
-        if self.gate.adopt(before.mint, intent_id, fill) {
-            self.open(Position {
+        if self.gate.adopt(before.mint, intent.id, fill) {
+            let position = Position {
                 exiting: false,
                 ..before
-            });
+            };
+            self.open(position, intent);
         } else {
             self.counters.adoption_failed += 1;
             self.gate.halt();

@@ -8,6 +8,7 @@
 
 #[path = "../../../market/tests/common/mod.rs"]
 mod instructions;
+pub mod pools;
 
 use std::sync::Arc;
 

@@ -172,6 +172,8 @@ pub struct Curve {
     pub touched_slot: Slot,
     /// Trades applied.
     pub trade_count: u64,
+    /// The creator is the account's own word, not a launch's: its vault is derived, and none that a trade shows is taken.
+    pub creator_proven: bool,
 }
 
 /// What applying a trade did.
@@ -213,6 +215,7 @@ impl Curve {
             launch_slot: launch.slot,
             touched_slot: launch.slot,
             trade_count: 0,
+            creator_proven: false,
         };
         curve.refresh_rates(schedule);
         curve
@@ -242,6 +245,7 @@ impl Curve {
             launch_slot: slot,
             touched_slot: slot,
             trade_count: 0,
+            creator_proven: false,
         }
         .corrected(truth, Some(supply), schedule, slot)
     }
@@ -262,7 +266,7 @@ impl Curve {
         self.supply = supply.unwrap_or(self.supply);
         self.creator_fee_bps = truth.creator_fee_bps;
         self.cashback = truth.cashback;
-        self.accounts.creator = truth.creator;
+        self.prove_creator(truth.creator);
         self.accounts.quote_mint = if truth.quote_mint == Key::default() {
             WRAPPED_SOL
         } else {
@@ -272,6 +276,15 @@ impl Curve {
         self.touched_slot = self.touched_slot.max(slot);
         self.refresh_rates(schedule);
         self
+    }
+
+    /// Takes the account's word for the creator. A vault that trades showed goes: anybody can show a false one in a
+    /// trade that fails, and our exit would name it and fail as well.
+    pub(crate) const fn prove_creator(&mut self, creator: Key) {
+        self.accounts.creator = creator;
+        self.accounts.creator_vault = None;
+        self.accounts.associated_creator_vault = None;
+        self.creator_proven = true;
     }
 
     /// Whether the reckoned state is the account's: reserves, completion, and what rates depend on.
@@ -637,11 +650,13 @@ impl Curve {
             &mut accounts.associated_quote_bonding_curve,
             shown.associated_quote_bonding_curve,
         );
-        fill(&mut accounts.creator_vault, shown.creator_vault);
-        fill(
-            &mut accounts.associated_creator_vault,
-            shown.associated_creator_vault,
-        );
+        if !self.creator_proven {
+            fill(&mut accounts.creator_vault, shown.creator_vault);
+            fill(
+                &mut accounts.associated_creator_vault,
+                shown.associated_creator_vault,
+            );
+        }
         fill(&mut accounts.sharing_config, shown.sharing_config);
         fill(&mut accounts.fee_recipient, shown.fee_recipient);
         fill(

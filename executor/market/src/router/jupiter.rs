@@ -4,8 +4,8 @@ use crate::decode::DecodeReject;
 use crate::event::{PoolCall, SwapAmounts};
 use crate::instruction::{Arguments, Instruction};
 use crate::program::Program;
-use crate::router::layout::{self, Actor, Known};
-use crate::router::plan::{Plan, Venue};
+use crate::router::layout::{self, Actor, Known, Layout};
+use crate::router::plan::{Plan, STEPS_MAX, Venue};
 use crate::units::{BPS_WHOLE, Key};
 
 const fn of(bytes: [u8; 8]) -> u64 {
@@ -230,6 +230,32 @@ impl Asked {
     }
 }
 
+/// Venues whose rows are not in a route's accounts: searches only go forward, so none is made twice. A route may name
+/// the same venue in every step and a thousand accounts that are none of its.
+#[derive(Default)]
+struct Missing {
+    venues: [Option<&'static [&'static Layout]>; STEPS_MAX],
+    len: usize,
+}
+
+impl Missing {
+    fn holds(&self, layouts: &'static [&'static Layout]) -> bool {
+        self.venues[..self.len]
+            .iter()
+            .flatten()
+            .any(|known| core::ptr::eq(*known, layouts))
+    }
+
+    fn note(&mut self, layouts: &'static [&'static Layout]) {
+        if !self.holds(layouts)
+            && let Some(place) = self.venues.get_mut(self.len)
+        {
+            *place = Some(layouts);
+            self.len += 1;
+        }
+    }
+}
+
 /// Hands each leg at a venue we read to `emit`, in the route's order.
 pub(super) fn decode(
     instruction: &Instruction<'_>,
@@ -247,6 +273,7 @@ pub(super) fn decode(
     let actor = Actor::OneOf(route.authority, route.user);
     // Where the next leg's accounts may begin; lost behind a leg whose venue is chosen when it runs.
     let mut from = Some(route.own_count);
+    let mut missing = Missing::default();
     for (position, step) in asked.plan.steps().iter().enumerate() {
         let (program, layouts, way) = match Venue::of(step) {
             Venue::Ours(program, layouts, way) => (program, layouts, way),
@@ -263,7 +290,12 @@ pub(super) fn decode(
             mint_in: source.filter(|_| step.input == 0),
             mint_out: destination.filter(|_| Some(step.output) == asked.plan.output()),
         };
-        let row = from.and_then(|from| layout::next_of(instruction, layouts, from, actor));
+        let row = from
+            .filter(|_| !missing.holds(layouts))
+            .and_then(|from| layout::next_of(instruction, layouts, from, actor));
+        if from.is_some() && row.is_none() {
+            missing.note(layouts);
+        }
         let call = match row {
             Some(row) => {
                 from = Some(row.from + row.layout.len_min);

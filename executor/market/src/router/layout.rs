@@ -43,6 +43,10 @@ enum Pair {
     Absent,
 }
 
+/// Accounts of an instruction that are looked at: the runtime gives a program no more.
+///
+/// Source: solana-transaction-context `MAX_ACCOUNTS_PER_INSTRUCTION`.
+pub(super) const ACCOUNTS_MAX: usize = 255;
 /// No such position.
 const ABSENT: usize = usize::MAX;
 
@@ -378,7 +382,7 @@ pub(super) fn next_of(
     from: usize,
     actor: Actor,
 ) -> Option<Row> {
-    (from..instruction.account_count())
+    (from..instruction.account_count().min(ACCOUNTS_MAX))
         .find_map(|position| row_at(instruction, layouts, position, actor))
 }
 

@@ -303,6 +303,28 @@ impl Dangers {
         self.0 & 1 << danger as u16 != 0
     }
 
+    /// Whether somebody can, now or at will, take the coin from whoever holds it, keep it from being sold, or make it
+    /// worthless: what the mint of a launch pad's coin never leaves open. A transfer fee that nobody may change is no
+    /// threat, it has its place in the price.
+    #[must_use]
+    pub const fn threatens_holders(self) -> bool {
+        const THREATS: [Danger; 6] = [
+            Danger::MintAuthority,
+            Danger::FreezeAuthority,
+            Danger::PermanentDelegate,
+            Danger::FeeMayChange,
+            Danger::HookMayChange,
+            Danger::MayBePaused,
+        ];
+        let mut mask = Self::FORBIDDING;
+        let mut index = 0;
+        while index < THREATS.len() {
+            mask |= 1 << THREATS[index] as u16;
+            index += 1;
+        }
+        self.0 & mask != 0
+    }
+
     /// The first danger that forbids trading.
     #[must_use]
     pub fn forbidding(self) -> Option<Danger> {
