@@ -93,7 +93,8 @@ pub fn small_plan() -> Plan {
     }
 }
 
-/// The core thread's own wiring. Every bundle is rejected by its lane at once, so that nothing stays reserved.
+/// The core thread's own wiring. Every bundle is rejected by its lane at once, so that nothing stays reserved. To be
+/// driven by the thread that made it, which is warmed as the core's is.
 pub struct Core {
     wiring: Wiring<Measured>,
     verify: Option<VerifyRings>,
@@ -193,15 +194,17 @@ impl Core {
             only,
             l0: histogram(),
         };
+        let wiring = Wiring::new(
+            Resolver::new(plan),
+            engine,
+            ring,
+            ticker,
+            Time::Wall,
+            measured,
+        );
+        wiring.warm();
         Self {
-            wiring: Wiring::new(
-                Resolver::new(plan),
-                engine,
-                ring,
-                ticker,
-                Time::Wall,
-                measured,
-            ),
+            wiring,
             verify: None,
             bundles,
             arrived: 0,

@@ -70,9 +70,36 @@ fn bundles_land_and_everybody_reads_the_same_capture() {
         "{}",
         report.json()
     );
+    account_data_corrects(&report);
     let leaders = pcap.with_extension("leaders.json");
     reads_as_the_official_crates_do(&pcap, &leaders, &report);
     replays_to_one_hash(&pcap, &leaders);
+}
+
+/// Most trades are as reckoned; those inside a router's call are not, and are put right.
+fn account_data_corrects(report: &Report) {
+    let seen = report.json();
+    let truth = report.outcome.market.truths();
+    assert!(
+        truth.agreed > 100 && truth.diverged > 0 && truth.agreed > truth.diverged,
+        "{seen}"
+    );
+    let feed = &seen["account_data"]["feed"];
+    for (name, value) in [
+        ("account_rejected", 0),
+        ("account_other_owner", 0),
+        ("curve_untracked", 0),
+        ("update_refused", 0),
+        ("terms_published", 1),
+        ("terms_rejected", 0),
+        ("table_taken", 2),
+    ] {
+        assert_eq!(feed[name], value, "{name}: {seen}");
+    }
+    assert_eq!(
+        seen["account_data"]["venues"]["pump"]["truth_agreed"], truth.agreed,
+        "{seen}"
+    );
 }
 
 fn reads_as_the_official_crates_do(pcap: &Path, leaders: &Path, report: &Report) {

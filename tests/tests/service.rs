@@ -126,6 +126,11 @@ fn it_serves_is_killed_resumes_and_ends() {
     let (_, status) = installed.status();
     assert_eq!(status["health"]["mode"], "paper", "{status}");
     until("bundles are handed over", || installed.bundles_handed() > 0);
+    until("account data agrees", || {
+        let (_, status) = installed.status();
+        status["truth"]["pump"]["truth_agreed"].as_u64() > Some(0)
+            && status["accounts"]["terms_published"] == 1
+    });
 
     let (line, body) = installed.page("/health");
     assert!(line.contains("200"), "{line} {body}");

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod embedded;
 pub mod explain;
 pub mod keys;
 pub mod observe;
@@ -38,6 +39,9 @@ pub enum Failure {
     /// Leaders.
     #[error(transparent)]
     Leaders(#[from] crate::leaders::LeadersError),
+    /// Lookup tables.
+    #[error(transparent)]
+    LookupTables(#[from] crate::lookup_tables::LookupTablesError),
     /// Decoding a capture.
     #[error(transparent)]
     Decode(#[from] crate::decode::DecodeError),

@@ -31,10 +31,10 @@ pub use self::plan::{
 };
 pub use self::sections::{
     AdminConfig, BridgeConfig, BundleConfig, CaptureConfig, EngineConfig, HttpConfig, Idle,
-    IngestConfig, Lagging, Lane, Layout, LockMemory, Mode, ModeConfig, NodeConfig, Policy,
-    ProducerConfig, RelayConfig, RelayEntriesConfig, RiskConfig, ShredstreamConfig, SourceConfig,
-    SourceKind, StrategyConfig, SubmitConfig, Template, ThreadsConfig, V1Batches, Verify, XdpMode,
-    ZeroCopy,
+    IngestConfig, Lagging, Lane, Layout, LockMemory, MarketConfig, Mode, ModeConfig, NodeConfig,
+    Policy, ProducerConfig, RelayConfig, RelayEntriesConfig, RiskConfig, ShredstreamConfig,
+    SourceConfig, SourceKind, StrategyConfig, SubmitConfig, Template, ThreadsConfig, V1Batches,
+    Verify, XdpMode, ZeroCopy,
 };
 pub use self::survey::{Problem, Problems, Survey};
 use crate::regular::open_regular;
@@ -53,6 +53,8 @@ pub struct Config {
     pub mode: ModeConfig,
     /// `[ingest]`
     pub ingest: IngestConfig,
+    /// `[market]`
+    pub market: MarketConfig,
     /// `[shredstream]`
     pub shredstream: ShredstreamConfig,
     /// `[threads]`

@@ -1,13 +1,15 @@
-//! What the core thread does: signals, reports and a burst of datagrams from every source go through the wiring, and
+//! What the core thread does: signals, reports, account data and a burst of datagrams from every source go through the
+//! wiring, and
 //! what was counted is published. After construction nothing here allocates, locks, logs, waits or makes a system call.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use accounts::Update;
 use arrayvec::ArrayVec;
 use brain_wire::ArmedSignal;
 use bundle::BundleCell;
-use engine::Engine;
+use engine::{Engine, TermsReader};
 use rtrb::{Consumer, Producer};
 use shred_resolve::{Arbiter, Arrival, Arrived, Policy, Reject, Resolver};
 use shred_source::{CoreFrames, RX_BURST};
@@ -16,7 +18,7 @@ use submit::{Outcome, Report};
 use crate::chain::Chain;
 use crate::clock::{Ticker, realtime};
 use crate::leaders::LeaderSource;
-use crate::published::Published;
+use crate::published::{MarketCounts, Published};
 use crate::rungs::Rungs;
 use crate::stage::Stage;
 use crate::verify_stage::VerifyRings;
@@ -24,6 +26,8 @@ use crate::wiring::{Time, Trades, Wiring};
 
 /// Nanoseconds between two publications of the counters.
 const PUBLISH_EVERY: u64 = 20_000_000;
+/// Records of account data taken in one duty cycle: shreds must not wait for a flood of them.
+const ACCOUNTS_A_CYCLE: usize = 16;
 
 /// Ends of the rings that the core owns.
 pub struct CoreRings {
@@ -37,6 +41,8 @@ pub struct CoreRings {
     pub bundles: Producer<BundleCell>,
     /// What became of them.
     pub reports: Consumer<Report>,
+    /// What account data says, if somebody tells accounts.
+    pub accounts: Option<Consumer<Update>>,
 }
 
 /// What a core is built from.
@@ -53,6 +59,8 @@ pub struct CoreParts {
     pub leaders: Arc<LeaderSource>,
     /// Transactions to bundles.
     pub engine: Engine<Ticker>,
+    /// Terms of the venues, as account data has them.
+    pub terms: TermsReader,
     /// Measures.
     pub ticker: Ticker,
     /// What makes time pass.
@@ -67,6 +75,8 @@ pub struct CoreStage {
     signals: Option<Consumer<ArmedSignal>>,
     verify: Option<VerifyRings>,
     reports: Consumer<Report>,
+    accounts: Option<Consumer<Update>>,
+    terms: TermsReader,
     policies: Vec<Policy>,
     leaders: Arc<LeaderSource>,
     wiring: Wiring<Rungs>,
@@ -89,6 +99,8 @@ pub struct CoreOutcome {
     pub decided: engine::Counters,
     /// Intents the gate refused, by reason.
     pub refused: Vec<(&'static str, u64)>,
+    /// Curves, pools, and what account data said of them.
+    pub market: MarketCounts,
     /// Digest over events, intents, refusals and message bytes.
     pub state_hash: u64,
     /// Positions still open.
@@ -106,6 +118,7 @@ impl CoreStage {
             arbiter,
             leaders,
             engine,
+            terms,
             ticker,
             time,
             published,
@@ -116,6 +129,7 @@ impl CoreStage {
             verify,
             bundles,
             reports,
+            accounts,
         } = rings;
         let rungs = Rungs::new();
         let chain = Chain::new(leaders.cell().cloned());
@@ -124,6 +138,8 @@ impl CoreStage {
             signals,
             verify,
             reports,
+            accounts,
+            terms,
             policies,
             leaders,
             wiring: Wiring::new(resolver, engine, bundles, ticker, time, rungs).following(chain),
@@ -151,6 +167,7 @@ impl CoreStage {
             trades: self.wiring.trades(),
             resolved: self.wiring.resolver().counters().clone(),
             decided: *engine.counters(),
+            market: MarketCounts::of(engine),
             refused,
             state_hash: engine.state_hash(),
             positions: engine.positions().count(),
@@ -179,6 +196,25 @@ impl CoreStage {
             if let Outcome::Rejected(_) = report.outcome {
                 self.wiring.rejected(report.intent_id);
             }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Takes account data, what a whole venue depends on first. After the datagrams of the cycle: what shreds tell is
+    /// newer.
+    fn take_accounts(&mut self) -> usize {
+        if let Some(terms) = self.terms.changed() {
+            self.wiring.terms(&terms);
+        }
+        let Some(accounts) = &mut self.accounts else {
+            return 0;
+        };
+        let mut taken = 0;
+        while taken < ACCOUNTS_A_CYCLE
+            && let Ok(update) = accounts.pop()
+        {
+            self.wiring.account(&update);
             taken += 1;
         }
         taken
@@ -267,6 +303,7 @@ impl CoreStage {
             .publish(resolver.counters(), engine.counters(), &refused);
         let slot = resolver.highest_slot().unwrap_or_default();
         self.published.slot.store(slot.0, Relaxed);
+        self.published.market.publish(&MarketCounts::of(engine));
         self.published.sources.publish(&self.arbiter);
         if let Some(chain) = self.wiring.chain() {
             self.published.chain.publish(chain);
@@ -281,7 +318,14 @@ impl Stage for CoreStage {
     fn poll(&mut self) -> usize {
         let taken =
             self.take_signals() + self.take_reports() + self.take_answers() + self.take_datagrams();
+        let told = self.take_accounts();
         self.housekeeping();
-        taken
+        taken + told
+    }
+
+    fn begin(&mut self) {
+        self.leaders.warm();
+        self.terms.warm();
+        self.wiring.warm();
     }
 }

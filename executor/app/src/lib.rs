@@ -3,6 +3,7 @@
 #[macro_use]
 pub mod output;
 
+pub mod account_feed;
 pub mod admin;
 pub mod chain;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod doctor;
 pub mod intake;
 pub mod leaders;
 mod leftovers;
+pub mod lookup_tables;
 pub mod notices;
 pub mod notify;
 mod outage;

@@ -4,6 +4,7 @@
 //! sources --frames--> core --bundles--> submit
 //!            bridge --signals--^  ^------reports----'
 //!             verify <--checks--> core
+//!          accounts --updates, snapshots--> core
 //! ```
 //!
 //! `demo`, `run` and `replay` differ in what they plug in at both ends, and in nothing between.
@@ -13,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use accounts::{Assembler, Update};
 use brain_wire::ArmedSignal;
-use engine::{Engine, EngineConfig, EngineError};
+use engine::{Engine, EngineConfig, EngineError, TableWriter, TermsReader, TermsWriter};
+use market::LookupTables;
 use risk::Control;
 use rtrb::{Consumer, Producer, RingBuffer};
 use shred_quic::QuicHandle;
@@ -23,6 +26,7 @@ use shred_source::arena::ArenaError;
 use shred_source::{ArenaPlan, CoreFrames, DatagramSource, RxFrames, frame_ring};
 use submit::{Lane, SubmitCounters, SubmitStage};
 
+use crate::account_feed::{AccountCounters, AccountEnds, AccountFeed, AccountsStage};
 use crate::clock::{Ticker, realtime};
 use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage};
 use crate::intake::{Feeders, Intake, IntakeLayout};
@@ -80,6 +84,8 @@ pub struct PipelinePlan {
     pub leaders: LeaderSource,
     /// The engine.
     pub engine: EngineConfig,
+    /// Lookup tables that are known from the start.
+    pub tables: LookupTables,
     /// Builds and signs.
     pub builder: bundle::Builder,
     /// The kill switch.
@@ -117,6 +123,9 @@ pub struct Prepared {
     signals: Option<Producer<ArmedSignal>>,
     bundles: Consumer<bundle::BundleCell>,
     reports: Producer<submit::Report>,
+    /// Taken by a feed of accounts, if there is one.
+    account_ends: Option<AccountEnds>,
+    accounts: Option<AccountsStage>,
     control: Arc<Control>,
     published: Arc<Published>,
 }
@@ -134,6 +143,7 @@ impl Prepared {
             policies,
             leaders,
             engine,
+            tables: configured,
             builder,
             control,
             time,
@@ -149,6 +159,15 @@ impl Prepared {
         let (signals, signals_out) = touched_ring(cells(Cell::Signal));
         let (bundles_in, bundles) = touched_ring(cells(Cell::Bundle));
         let (reports, reports_out) = touched_ring(cells(Cell::Report));
+        let (updates, updates_out) = touched_ring::<Update>(cells(Cell::Account));
+        let (terms, terms_cell) = TermsWriter::new();
+        let (tables, table_cell) = TableWriter::new(configured.clone());
+        let account_ends = AccountEnds {
+            updates,
+            terms,
+            tables,
+            configured,
+        };
         let checks_max = if layout.verify.is_some() {
             cells(Cell::Check)
         } else {
@@ -179,14 +198,18 @@ impl Prepared {
             verify: verify_rings,
             bundles: bundles_in,
             reports: reports_out,
+            accounts: Some(updates_out),
         };
+        let engine = Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?
+            .with_lookup_tables(table_cell);
         let core = CoreStage::new(CoreParts {
             rings,
             policies,
             resolver: Resolver::new(&resolve),
             arbiter,
             leaders: Arc::new(leaders),
-            engine: Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?,
+            engine,
+            terms: TermsReader::new(terms_cell),
             ticker,
             time,
             published: Arc::clone(&published),
@@ -200,6 +223,8 @@ impl Prepared {
             signals: Some(signals),
             bundles,
             reports,
+            account_ends: Some(account_ends),
+            accounts: None,
             control,
             published,
         })
@@ -219,6 +244,20 @@ impl Prepared {
     /// The bridge's end of the signal ring.
     pub fn take_signals(&mut self) -> Option<Producer<ArmedSignal>> {
         self.signals.take()
+    }
+
+    /// Lets `feed` tell accounts, on a thread of its own; transfer fees are those of `epoch`. What is counted of it;
+    /// `None` when there is a feed already.
+    pub fn feed_accounts(
+        &mut self,
+        feed: Box<dyn AccountFeed>,
+        epoch: u64,
+    ) -> Option<Arc<AccountCounters>> {
+        let ends = self.account_ends.take()?;
+        let stage = AccountsStage::new(feed, Assembler::new(epoch), ends);
+        let counters = stage.counters();
+        self.accounts = Some(stage);
+        Some(counters)
     }
 
     /// Counters that the core publishes.
@@ -244,6 +283,7 @@ impl Prepared {
             quic,
             bundles,
             reports,
+            accounts,
             control,
             published,
             ..
@@ -280,8 +320,18 @@ impl Prepared {
             core,
             before_core,
         )?;
+        let accounts = accounts
+            .map(|stage| {
+                let seat = Seat {
+                    cpu: None,
+                    idle: Idle::Park(ACCOUNTS_IDLE),
+                };
+                Runner::spawn("accounts", seat, Arc::clone(&stop.accounts), stage, || {})
+            })
+            .transpose()?;
         Ok(Pipeline {
             intake,
+            accounts,
             verify,
             submit,
             stop,
@@ -300,8 +350,12 @@ fn touched_ring<T>(cell_count: usize) -> (Producer<T>, Consumer<T>) {
     (producer, consumer)
 }
 
+/// How long the accounts thread sleeps when nothing has come: little beside the time a node takes.
+const ACCOUNTS_IDLE: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Stops {
+    accounts: Arc<AtomicBool>,
     verify: Arc<AtomicBool>,
     submit: Arc<AtomicBool>,
 }
@@ -309,6 +363,7 @@ struct Stops {
 /// A running pipeline.
 pub struct Pipeline {
     intake: Intake<CoreStage>,
+    accounts: Option<Runner<AccountsStage>>,
     verify: Option<Runner<VerifyStage>>,
     submit: Runner<Submit>,
     stop: Stops,
@@ -326,7 +381,8 @@ impl Pipeline {
     #[must_use]
     pub fn has_died(&self) -> bool {
         let verify = self.verify.as_ref().is_some_and(Runner::is_finished);
-        self.intake.has_died() || verify || self.submit.is_finished()
+        let accounts = self.accounts.as_ref().is_some_and(Runner::is_finished);
+        self.intake.has_died() || accounts || verify || self.submit.is_finished()
     }
 
     /// Counters that the core publishes.
@@ -335,19 +391,24 @@ impl Pipeline {
         &self.published
     }
 
-    /// Stops in the order data moves, so that everything on its way arrives: sources, core with the signatures it
-    /// waits for, submit.
+    /// Stops in the order data moves, so that everything on its way arrives: accounts, sources, core with the signatures
+    /// it waits for, submit.
     ///
     /// # Errors
     /// [`RunnerError::Panicked`] names the thread that did.
     pub fn stop(self) -> Result<(CoreOutcome, SubmitCounters), RunnerError> {
         let Self {
             intake,
+            accounts,
             verify,
             submit,
             stop,
             ..
         } = self;
+        stop.accounts.store(true, Ordering::Relaxed);
+        if let Some(accounts) = accounts {
+            drop(accounts.join()?);
+        }
         let core = intake.stop()?;
         stop.verify.store(true, Ordering::Relaxed);
         if let Some(verify) = verify {

@@ -4,6 +4,7 @@
 //! each number whole, and the numbers of different moments side by side.
 
 mod chain;
+mod market;
 mod sources;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,6 +15,7 @@ use shred_resolve::{Counters, Reject};
 use shred_wire::shred::{ShredLimits, ShredView};
 
 pub use self::chain::{LeadersFrom, PublishedChain};
+pub use self::market::{MarketCounts, PublishedMarket, Truth, VENUES};
 pub use self::sources::{LeaderRead, PublishedSources};
 use crate::sources::{Seen, States, Stray, Watch};
 
@@ -36,6 +38,8 @@ pub struct Published {
     pub sources: PublishedSources,
     /// Forks, votes, leaders.
     pub chain: PublishedChain,
+    /// Curves and pools.
+    pub market: PublishedMarket,
     /// Slot of the newest shred that was refused for what it is of; [`Published::UNKNOWN`] before the first.
     stray_slot: AtomicU64,
     /// Its version.
@@ -44,7 +48,7 @@ pub struct Published {
     watch: Mutex<Watch>,
 }
 
-const DECIDED: usize = 12;
+const DECIDED: usize = 14;
 
 impl Default for Published {
     /// For one source.
@@ -71,6 +75,7 @@ impl Published {
             datagram_at: AtomicU64::new(0),
             sources: PublishedSources::new(sources),
             chain: PublishedChain::default(),
+            market: PublishedMarket::default(),
             stray_slot: AtomicU64::new(Self::UNKNOWN),
             stray_version: AtomicU64::new(Self::UNKNOWN),
             watch: Mutex::default(),
@@ -93,6 +98,8 @@ pub fn decided(counters: &engine::Counters) -> [(&'static str, u64); DECIDED] {
     [
         ("launch_decoded", counters.launch_decoded),
         ("trade_decoded", counters.trade_decoded),
+        ("pool_event_decoded", counters.pool_event_decoded),
+        ("truth_handled", counters.truth_handled),
         ("intent_made", counters.intent_made),
         ("bundle_handed", counters.bundle_handed),
         ("bundle_refused", counters.bundle_refused),

@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 pub trait Stage: Send {
     /// Runs one bounded duty cycle; the amount of work done, 0 when there was none.
     fn poll(&mut self) -> usize;
+
+    /// Called once by the thread that polls from then on, before the first cycle: for what a thread does only once,
+    /// such as taking its place in a list of readers, and a duty cycle must not do at all.
+    fn begin(&mut self) {}
 }
 
 /// What a thread does with a duty cycle that found nothing.
@@ -94,6 +98,7 @@ impl<S: Stage + 'static> Runner<S> {
                     core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
                 }
                 touch_stack();
+                stage.begin();
                 before();
                 while !stop.load(Ordering::Relaxed) {
                     if stage.poll() == 0 {
@@ -154,17 +159,30 @@ impl<A: Stage, B: Stage> Stage for Fused<A, B> {
     fn poll(&mut self) -> usize {
         self.first.poll() + self.second.poll()
     }
+
+    fn begin(&mut self) {
+        self.first.begin();
+        self.second.begin();
+    }
 }
 
 impl<S: Stage + ?Sized> Stage for Box<S> {
     fn poll(&mut self) -> usize {
         (**self).poll()
     }
+
+    fn begin(&mut self) {
+        (**self).begin();
+    }
 }
 
 impl<S: Stage> Stage for Vec<S> {
     fn poll(&mut self) -> usize {
         self.iter_mut().map(Stage::poll).sum()
+    }
+
+    fn begin(&mut self) {
+        self.iter_mut().for_each(Stage::begin);
     }
 }
 
@@ -195,6 +213,37 @@ mod tests {
             let runner =
                 Runner::spawn("count", seat, stop, CountDown(1000, 0), || {}).expect("starts");
             assert_eq!(runner.join().expect("ends").1, 1000);
+        }
+    }
+
+    #[test]
+    fn every_stage_begins_on_the_thread_that_polls_it() {
+        use std::thread::ThreadId;
+        #[derive(Default)]
+        struct Begun(Vec<ThreadId>, Option<ThreadId>);
+        impl Stage for Begun {
+            fn poll(&mut self) -> usize {
+                self.1 = Some(std::thread::current().id());
+                0
+            }
+            fn begin(&mut self) {
+                assert!(self.1.is_none(), "it was polled before");
+                self.0.push(std::thread::current().id());
+            }
+        }
+        let stop = Arc::new(AtomicBool::new(true));
+        let seat = Seat {
+            cpu: None,
+            idle: Idle::Yield,
+        };
+        let stages = Fused {
+            first: vec![Box::new(Begun::default())],
+            second: Begun::default(),
+        };
+        let runner = Runner::spawn("begin", seat, stop, stages, || {}).expect("starts");
+        let Fused { mut first, second } = runner.join().expect("ends");
+        for Begun(begun, polled) in [*first.remove(0), second] {
+            assert_eq!(begun, [polled.expect("it was polled")]);
         }
     }
 

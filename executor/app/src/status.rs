@@ -24,7 +24,7 @@ const BUNDLE: [&str; 7] = [
     "own_failed",
 ];
 /// Members that have a place; any other one is shown as it is.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 18] = [
     "chain",
     "ok",
     "healthy",
@@ -36,6 +36,9 @@ const KNOWN: [&str; 15] = [
     "datagrams_refused",
     "decided",
     "intents_refused",
+    "market",
+    "truth",
+    "accounts",
     "positions_open",
     "bridge",
     "shredstream",
@@ -63,6 +66,8 @@ pub fn in_words(status: &Value, all: bool) -> String {
     page.chain(&status["chain"]);
     page.heading("market and strategy");
     page.counters(&status["decided"], |name| !BUNDLE.contains(&name));
+    page.market(&status["market"]);
+    page.account_data(&status["truth"], &status["accounts"]);
     page.heading("risk");
     match &status["positions_open"] {
         Value::Null => page.row("positions_open", &"not told yet".into()),
@@ -162,6 +167,42 @@ impl Page {
         for (name, value) in members(counters) {
             if self.all || value != 0 {
                 self.row(&format!("refused: {name}"), value);
+            }
+        }
+    }
+
+    /// Curves and pools: how many there are, and what happened to them at all.
+    fn market(&mut self, market: &Value) {
+        for (name, value) in members(market) {
+            if self.all || name.ends_with("_kept") || value != 0 {
+                self.row(name, value);
+            }
+        }
+    }
+
+    /// A line for each venue that account data was told of, and what became of the accounts.
+    fn account_data(&mut self, truth: &Value, accounts: &Value) {
+        let is_told = |said: &Value| members(said).any(|(_, value)| value != 0);
+        let venues: Vec<_> = members(truth)
+            .filter(|(_, said)| self.all || is_told(said))
+            .collect();
+        if venues.is_empty() && accounts.is_null() {
+            return;
+        }
+        self.heading("account data");
+        for (venue, said) in venues {
+            let count = |name: &str| plain(&said[name]);
+            let said = format!(
+                "{} agreed, {} diverged and corrected, {} stale",
+                count("truth_agreed"),
+                count("truth_diverged"),
+                count("truth_stale")
+            );
+            let _ = writeln!(self.text, "  {venue:<36} {said}");
+        }
+        for (name, value) in members(accounts) {
+            if self.all || value != 0 {
+                self.row(name, value);
             }
         }
     }
@@ -273,6 +314,10 @@ mod tests {
             "datagrams_refused": {"no_leader": 0, "duplicate": 4},
             "decided": {"launch_decoded": 5, "bundle_handed": 6},
             "intents_refused": {"killed": 0, "tip": 8},
+            "market": {"curves_kept": 14, "pools_kept": 0, "curve_evicted": 0, "curve_inserted": 15},
+            "truth": {"pump": {"truth_agreed": 16, "truth_diverged": 17, "truth_stale": 0},
+                      "launchlab": {"truth_agreed": 0, "truth_diverged": 0, "truth_stale": 0}},
+            "accounts": {"account_taken": 18, "update_refused": 0},
             "positions_open": 9,
             "chain": {"slot_ms": 400, "newest_block": null, "leaders": {"source": "rpc", "refresh": {"epoch_taken": 2}},
                       "forks": {"fork_seen": 1, "slot_skipped": 0}},
@@ -314,7 +359,22 @@ mod tests {
                     "leaders: epoch_taken 2",
                 ],
             ),
-            ("market and strategy", &["launch_decoded 5"]),
+            (
+                "market and strategy",
+                &[
+                    "launch_decoded 5",
+                    "curve_inserted 15",
+                    "curves_kept 14",
+                    "pools_kept 0",
+                ],
+            ),
+            (
+                "account data",
+                &[
+                    "pump 16 agreed, 17 diverged and corrected, 0 stale",
+                    "account_taken 18",
+                ],
+            ),
             ("risk", &["positions_open 9", "refused: tip 8"]),
             ("bundle and submit", &["bundle_handed 6"]),
             (
@@ -353,7 +413,13 @@ mod tests {
     fn zero_refusals_are_shown_when_all_are_asked_for() {
         let some = in_words(&status(), false);
         let all = in_words(&status(), true);
-        for name in ["refused: no_leader", "refused: killed", "refused: expired"] {
+        for name in [
+            "refused: no_leader",
+            "refused: killed",
+            "refused: expired",
+            "launchlab",
+            "update_refused",
+        ] {
             assert!(!some.contains(name) && all.contains(name), "{name}");
         }
     }

@@ -29,6 +29,8 @@ pub enum Cell {
     Bundle,
     /// What became of a bundle.
     Report,
+    /// What account data says of a curve or a pool.
+    Account,
     /// A shred on its way to other nodes.
     Shred,
     /// Entries of a batch, on their way to clients.
@@ -106,6 +108,7 @@ pub const THREADS: &[Thread] = &[
     thread("grpc-entries", false, "serves entries to gRPC clients",                                     "many"),
     thread("submit",  true,  "hands bundles to a lane and brings back what became of them",              "those of the lane"),
     thread("lane-",   false, "speaks gRPC with one block engine",                                        "many"),
+    thread("accounts", false, "takes accounts from a feed and puts them together; publishes venue terms and lookup tables", "those of the feed"),
     thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
     thread("admin",   false, "answers status and kill on a Unix socket, watches the kill file",          "many"),
     thread("admin-status", false, "writes the answers that need the rest of the process",                "many"),
@@ -126,6 +129,7 @@ pub const LINKS: &[Link] = &[
     link("bridge",  "core",   Cell::Signal,   256, Full::Refuse),
     link("core",    "submit", Cell::Bundle,    64, Full::Refuse), // the reservation is undone
     link("submit",  "core",   Cell::Report,  1024, Full::Halt),
+    link("accounts", "core",  Cell::Account, 1024, Full::Refuse), // what it is of is stale until it is told again
     link("rx-",     "relay",  Cell::Frame,   8192, Full::Drop),
     link("rx-NAME", "relay",  Cell::Frame,   8192, Full::Drop),
     link("relay",   "tx-relay", Cell::Shred, 4096, Full::Refuse), // it is counted; FEC makes up for it

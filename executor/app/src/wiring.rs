@@ -4,10 +4,11 @@
 //! The service's core thread and the benchmark run this same wiring, each with its own probe. After construction
 //! nothing here allocates, locks, logs, waits or makes a system call.
 
+use accounts::Update;
 use brain_wire::ArmedSignal;
 use bundle::BundleCell;
 use engine::{Engine, Note, Output, Stages};
-use market::Side;
+use market::{Side, VenueTerms};
 use rtrb::Producer;
 use shred_resolve::{
     Arrived, BlockEnd, Check, Checked, Equivocation, Leaders, Reject, ResolvedTxn, Resolver,
@@ -175,6 +176,26 @@ impl<P: Probe> Wiring<P> {
     pub fn signal(&mut self, signal: &ArmedSignal, now: Nanos) {
         // A refusal is counted by the engine under its reason.
         let _ = self.engine.arm(signal, now);
+    }
+
+    /// Lets the calling thread, which drives this from then on, do so without allocating.
+    pub fn warm(&self) {
+        self.engine.warm();
+    }
+
+    /// Takes what account data says of a curve or a pool: it wins over what was reckoned.
+    #[inline]
+    pub fn account(&mut self, update: &Update) {
+        // What came of it is counted by the tables, by venue.
+        let _ = match update {
+            Update::Curve(truth) => self.engine.curve_truth(truth),
+            Update::Pool(truth) => self.engine.pool_truth(truth),
+        };
+    }
+
+    /// Takes what a whole venue's trades depend on, when it has changed.
+    pub fn terms(&mut self, terms: &VenueTerms) {
+        self.engine.set_terms(terms);
     }
 
     /// A lane rejected a bundle: nothing stays reserved for it.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use ed25519_dalek::SigningKey;
 
+use crate::accounts::AccountWrite;
 use crate::background::Background;
 use crate::curve::FeeTier;
 use crate::entry::BatchWriter;
@@ -132,6 +133,8 @@ pub struct StepReport {
     pub transactions: Vec<TxnRecord>,
     /// Trades that took effect, in order; routed ones and bundles' too.
     pub fills: Vec<Fill>,
+    /// Accounts that its transactions have written, in order.
+    pub accounts: Vec<AccountWrite>,
     /// Bundles landed.
     pub bundles_landed: u64,
     /// Bundles refused.
@@ -164,6 +167,7 @@ pub struct Generator {
     ticks_in_slot: u64,
     bundles_in_slot: u64,
     writer: BatchWriter,
+    first_accounts: Vec<AccountWrite>,
 }
 
 impl Generator {
@@ -181,6 +185,8 @@ impl Generator {
         let (genesis, chained_root): (Key, Key) = (keys.bytes(), keys.bytes());
         let mut market = Market::new(config.tier);
         let traders = Traders::new(root.fork("traders"), config.traders, &mut market);
+        market.write_first();
+        let first_accounts = market.take_writes(config.first_slot.saturating_sub(1));
         let background = Background::new(root.fork("background"), config.presigned_txns, &genesis);
         let mut chain = Chain::new(config.first_slot, schedule.clone(), market);
         let parent_slot = config.first_slot.saturating_sub(1);
@@ -203,6 +209,7 @@ impl Generator {
             ticks_in_slot: 0,
             bundles_in_slot: 0,
             writer: BatchWriter::default(),
+            first_accounts,
             config,
         }
     }
@@ -220,6 +227,11 @@ impl Generator {
     /// The configuration.
     pub fn config(&self) -> &GeneratorConfig {
         &self.config
+    }
+
+    /// Accounts that are there before the first block: Pump's terms and the lookup tables.
+    pub fn first_accounts(&self) -> &[AccountWrite] {
+        &self.first_accounts
     }
 
     /// Slot of the next step.
@@ -241,6 +253,7 @@ impl Generator {
             slot.blockhash = step.blockhash;
             slot.transactions.extend(step.transactions);
             slot.fills.extend(step.fills);
+            slot.accounts.extend(step.accounts);
             slot.bundles_landed += step.bundles_landed;
             slot.bundles_refused += step.bundles_refused;
         }
@@ -267,6 +280,7 @@ impl Generator {
             ..Default::default()
         };
         let (blocks, callbacks) = self.collect(&mut report);
+        report.accounts = self.exchange.chain().market.take_writes(self.slot);
         self.write_batches(blocks, &mut report, out);
         self.batch += 1;
         self.batch_number += 1;

@@ -28,6 +28,8 @@ pub const TOKEN_2022: Key = key("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb");
 pub const ASSOCIATED_TOKEN: Key = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// Compute budget program.
 pub const COMPUTE_BUDGET: Key = key("ComputeBudget111111111111111111111111111111");
+/// Address lookup table program.
+pub const ADDRESS_LOOKUP_TABLE: Key = key("AddressLookupTab1e1111111111111111111111111");
 /// Vote program.
 pub const VOTE: Key = key("Vote111111111111111111111111111111111111111");
 /// Wrapped SOL mint.

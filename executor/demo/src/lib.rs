@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! traders -> transactions -> market (executes) -> entries -> shredder -> wire -> UDP
-//! block engine -> exchange -^
+//! block engine -> exchange -^         \-> accounts, as a node tells them, a slot late
 //! ```
 //!
 //! [`DemoMarket`] runs it on the clock; [`Generator`] is the same without socket or clock.
 
+pub mod accounts;
 mod background;
 pub mod block_engine;
 pub mod curve;
@@ -31,6 +32,6 @@ pub mod wire;
 
 pub use exchange::Exchange;
 pub use generator::{Generator, GeneratorConfig};
-pub use pace::{DemoConfig, DemoMarket, DemoStats, PreparedMarket, Tee};
+pub use pace::{DemoConfig, DemoMarket, DemoStats, PreparedMarket, Tee, ToldAccounts};
 pub use shredder::Datagrams;
 pub use traders::TraderConfig;

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::accounts::{AccountWrite, Written};
 use crate::curve::{Curve, FeeTier, Quote, price};
 use crate::keys::{
     ASSOCIATED_TOKEN, COMPUTE_BUDGET, Key, PUMP, PUMP_BUYBACK_RECIPIENTS, PUMP_FEE_RECIPIENTS,
@@ -192,6 +193,7 @@ pub struct Market {
     /// Lamports out of circulation: burnt fees and rents.
     locked_lamports: u64,
     undo: Vec<Undo>,
+    written: Written,
 }
 
 impl Market {
@@ -267,9 +269,36 @@ impl Market {
         }
     }
 
-    /// Keeps everything done so far.
+    /// Keeps everything done so far. Curves that changed are written once, as they are now.
     pub fn commit(&mut self) {
+        self.written.next_batch();
+        let mut seen: Vec<Key> = Vec::new();
+        for undo in &self.undo {
+            let Undo::Curve(key, before) = undo else {
+                continue;
+            };
+            if seen.contains(key) {
+                continue;
+            }
+            seen.push(*key);
+            // The first entry of a curve tells what was there before all of them.
+            let is_new = before.is_none();
+            if let Some(curve) = self.curves.get(key) {
+                self.written.push_curve(*key, curve, is_new);
+            }
+        }
         self.undo.clear();
+    }
+
+    /// Accounts that were written since the last call, in order, by the block of `slot`.
+    pub fn take_writes(&mut self, slot: u64) -> Vec<AccountWrite> {
+        self.written.take(slot)
+    }
+
+    /// Writes what is there before anybody trades: terms and lookup tables.
+    pub(crate) fn write_first(&mut self) {
+        self.written.next_batch();
+        self.written.push_first(self.tier, self.tables.iter());
     }
 
     /// Executes one transaction. When it fails its fees stay paid and nothing else of it does.
@@ -385,17 +414,11 @@ impl Market {
             creator,
             mayhem,
             cashback,
-            creator_fee_bps,
             ..
         } = *launch;
-        let coin = Coin::new(
-            mint,
-            token_program,
-            creator,
-            mayhem,
-            cashback,
-            creator_fee_bps,
-        );
+        // A creator rate in the launch is ignored on coins priced in SOL, which all of this market's are
+        // (pump-public-docs `docs/instructions/COIN_CREATION.md`).
+        let coin = Coin::new(mint, token_program, creator, mayhem, cashback, 0);
         if call.writable(Launch::CURVE_AT)? != coin.bonding_curve {
             return Err(ExecReason::WrongAccount(Launch::CURVE_AT as u8));
         }

@@ -5,9 +5,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::accounts::AccountWrite;
 use crate::curve::FeeTier;
 use crate::exchange::Exchange;
 use crate::generator::{Generator, GeneratorConfig, Origin, StepReport};
@@ -24,6 +26,8 @@ const SET_DATAGRAMS: usize = 64;
 const LEADERS_MARGIN_SLOTS: u64 = 64;
 /// Behind by more than this, the thread gives up catching up and starts a new schedule.
 const LAG_MAX: Duration = Duration::from_secs(1);
+/// Accounts that wait to be told; what comes when so many do is told to nobody.
+const ACCOUNTS_WAITING_MAX: usize = 16_384;
 
 /// What the market does.
 #[derive(Debug, Clone)]
@@ -59,6 +63,9 @@ pub struct DemoConfig {
     pub tier: FeeTier,
     /// Traders.
     pub traders: TraderConfig,
+    /// Milliseconds after the shreds of a batch at which its accounts are told: about a slot, as a node has to execute
+    /// the block first.
+    pub accounts_lag_ms: u64,
 }
 
 impl Default for DemoConfig {
@@ -95,6 +102,7 @@ impl Default for DemoConfig {
             jito_bps,
             tier,
             traders,
+            accounts_lag_ms: 300,
         }
     }
 }
@@ -155,6 +163,10 @@ pub struct DemoStats {
     pub bundles_refused: u64,
     /// Times the schedule was given up because the thread lagged.
     pub lags: u64,
+    /// Accounts told, or about to be.
+    pub accounts_told: u64,
+    /// Accounts told to nobody, since too many waited.
+    pub accounts_dropped: u64,
 }
 
 macro_rules! shared_stats {
@@ -185,6 +197,8 @@ shared_stats!(
     bundles_landed,
     bundles_refused,
     lags,
+    accounts_told,
+    accounts_dropped,
 );
 
 /// A market that is built and does not run yet: its exchange answers and its leaders are known.
@@ -192,6 +206,28 @@ pub struct PreparedMarket {
     config: DemoConfig,
     generator: Generator,
     ways: Vec<Way>,
+    accounts: Option<SyncSender<Due>>,
+}
+
+/// An account and when it is told.
+type Due = (Instant, AccountWrite);
+
+/// Where the market's accounts are told, each when a node would tell it.
+#[derive(Debug)]
+pub struct ToldAccounts {
+    waiting: Receiver<Due>,
+    next: Option<Due>,
+}
+
+impl ToldAccounts {
+    /// The next account that is due; `None` while there is none. Never waits.
+    pub fn next_due(&mut self) -> Option<AccountWrite> {
+        if self.next.is_none() {
+            self.next = self.waiting.try_recv().ok();
+        }
+        let (_, account) = self.next.take_if(|(at, _)| *at <= Instant::now())?;
+        Some(account)
+    }
 }
 
 struct Way {
@@ -239,12 +275,29 @@ impl PreparedMarket {
             config,
             generator,
             ways,
+            accounts: None,
         })
     }
 
     /// The door for bundles and questions.
     pub fn exchange(&self) -> Exchange {
         self.generator.exchange()
+    }
+
+    /// From here on accounts are told, [`DemoConfig::accounts_lag_ms`] after their shreds were sent. One listener: of two
+    /// calls the second counts.
+    pub fn tell_accounts(&mut self) -> ToldAccounts {
+        let (sender, waiting) = sync_channel(ACCOUNTS_WAITING_MAX);
+        self.accounts = Some(sender);
+        ToldAccounts {
+            waiting,
+            next: None,
+        }
+    }
+
+    /// The first slot.
+    pub fn first_slot(&self) -> u64 {
+        self.config.first_slot
     }
 
     /// Who leads which slot.
@@ -375,11 +428,16 @@ impl Runner {
         let begun = Instant::now();
         let end = (config.seconds > 0).then(|| begun + Duration::from_secs(config.seconds));
         let (mut due, mut datagrams) = (begun, Datagrams::new());
+        let lag = Duration::from_millis(config.accounts_lag_ms);
+        let first = self.market.generator.first_accounts().to_vec();
+        self.tell(first, begun);
         while !self.stop.load(Ordering::Relaxed) && end.is_none_or(|end| due < end) {
             due = self.wait(due);
             datagrams.clear();
-            let report = self.market.generator.step(&mut datagrams);
+            let mut report = self.market.generator.step(&mut datagrams);
             self.send(&datagrams);
+            let accounts = std::mem::take(&mut report.accounts);
+            self.tell(accounts, Instant::now() + lag);
             self.count(&report, datagrams.len() as u64);
             due += if report.skipped {
                 batch_time * batches_per_slot as u32
@@ -419,6 +477,20 @@ impl Runner {
                 });
                 add(&stats.datagrams_lost, wire.counters().lost - lost);
             }
+        }
+    }
+
+    /// Lets accounts be told at `at`.
+    fn tell(&self, accounts: Vec<AccountWrite>, at: Instant) {
+        let Some(listener) = &self.market.accounts else {
+            return;
+        };
+        for account in accounts {
+            let counter = match listener.try_send((at, account)) {
+                Ok(()) => &self.stats.accounts_told,
+                Err(_) => &self.stats.accounts_dropped,
+            };
+            add(counter, 1);
         }
     }
 

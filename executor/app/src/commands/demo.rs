@@ -14,7 +14,7 @@ use bundle::{Builder, BuilderConfig, Fault, Signer, ThrowAway};
 use demo::block_engine::{BlockEngine, BlockEngineConfig, CounterSnapshot};
 use demo::{DemoConfig, DemoStats, PreparedMarket};
 use engine::EngineConfig;
-use market::{Bps, Lamports};
+use market::{Bps, Lamports, LookupTables};
 use risk::{Control, Limits, Mode};
 use serde_json::{Value, json};
 use shred_resolve::{Plan as ResolvePlan, Policy};
@@ -27,13 +27,14 @@ use submit::{BlockEngineConfig as LaneConfig, BlockEngineLane, Lane, LaneId, Sub
 use crate::cli::{DemoArgs, HttpArg, Plant, ThreadsArg, exit};
 use crate::clock::realtime;
 use crate::commands::Failure;
+use crate::commands::embedded::{EmbeddedFeed, epoch_of};
 use crate::commands::observe::{Threads, View};
 use crate::core_stage::CoreOutcome;
 use crate::leaders::{LeaderSchedule, LeaderSource};
 use crate::leftovers::{LEFTOVERS, Leftover};
 use crate::output::counted;
 use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
-use crate::published::Published;
+use crate::published::{Published, Truth, VENUES};
 use crate::receive::Received;
 use crate::rungs::quantiles;
 use crate::sources::{Interface, SourceFacts};
@@ -132,6 +133,7 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         seed: args.seed,
         seconds: 0,
         slot_ms: u64::from(args.slot_ms),
+        accounts_lag_ms: u64::from(args.slot_ms),
         ..DemoConfig::default()
     };
     let mut config = config;
@@ -158,6 +160,7 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         policies: vec![Policy::VerifyThenEmit],
         leaders: LeaderSource::Schedule(schedule),
         engine: engine_config(Policy::VerifyThenEmit),
+        tables: LookupTables::none(),
         builder,
         control: Arc::clone(&control),
         time: Time::Wall,
@@ -170,7 +173,10 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
     let (source, facts) = UdpSource::open(&UdpConfig::new(anywhere), SourceId(0), frames, taps)?;
     let tally = Arc::clone(source.counters());
     config.destinations = vec![facts.local];
-    let market = PreparedMarket::new(config.clone())?;
+    let mut market = PreparedMarket::new(config.clone())?;
+    let feed = EmbeddedFeed(market.tell_accounts());
+    let accounts = prepared.feed_accounts(Box::new(feed), epoch_of(config.first_slot));
+    let accounts = accounts.expect("one feed");
     let exchange = market.exchange();
     exchange.airdrop(&wallet, WALLET_LAMPORTS);
     let block_engine = BlockEngine::start(
@@ -200,6 +206,7 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
             interface: Interface::default(),
         }]),
         bridge: Some(Arc::clone(&shared)),
+        accounts: Some(Arc::clone(&accounts)),
         shredstream: None,
         threads: Some(Threads::of(split, Some(false))),
         mode: "demo",
@@ -242,6 +249,7 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         outcome,
         submitted,
         block_engine: engine_counters,
+        accounts: accounts.named(),
         kernel_dropped: tally.tally().kernel_dropped,
         signals: shared.stats.signal_accepted.load(Relaxed),
         signals_refused: shared
@@ -466,6 +474,8 @@ pub struct Report {
     pub submitted: SubmitCounters,
     /// What the block engine did.
     pub block_engine: CounterSnapshot,
+    /// What the accounts thread counted.
+    pub accounts: Vec<(&'static str, u64)>,
     /// Datagrams that the kernel had no room for.
     pub kernel_dropped: u64,
     /// Signals that the bridge took.
@@ -541,6 +551,7 @@ impl Report {
             "datagrams_refused": rejected,
             "decided": crate::published::decided(decided).into_iter().collect::<BTreeMap<_, _>>(),
             "intents_refused": refused,
+            "account_data": self.account_data(),
             "block_engine": {
                 "received": engine.received, "refused": engine.refused_total(), "outbid": engine.outbid,
                 "simulation_failed": engine.simulation_failed, "landed": engine.landed,
@@ -560,6 +571,28 @@ impl Report {
             "kernel_dropped": self.kernel_dropped,
             "submit": {"taken": self.submitted.bundle_taken, "sent": self.submitted.bundle_sent},
             "state_hash": format!("{:016x}", self.outcome.state_hash),
+        })
+    }
+
+    /// What account data said, by venue, and how it came.
+    fn account_data(&self) -> Value {
+        let market = &self.outcome.market;
+        let venues = VENUES.map(|venue| {
+            let Truth {
+                agreed,
+                diverged,
+                stale,
+            } = market.truth(venue);
+            let said =
+                json!({"truth_agreed": agreed, "truth_diverged": diverged, "truth_stale": stale});
+            (venue.name(), said)
+        });
+        json!({
+            "venues": venues.into_iter().collect::<BTreeMap<_, _>>(),
+            "feed": self.accounts.iter().copied().collect::<BTreeMap<_, _>>(),
+            "market": market.events().into_iter().collect::<BTreeMap<_, _>>(),
+            "curves_kept": market.curves_kept,
+            "pools_kept": market.pools_kept,
         })
     }
 
@@ -599,6 +632,10 @@ impl Report {
             counted(decided.launch_decoded, "launch", "launches"),
             counted(decided.trade_decoded, "trade", "trades"),
             counted(decided.intent_made, "intent", "intents")
+        );
+        outln!(
+            "Accounts   {}",
+            accounts_row(self.outcome.market.truths(), &self.accounts)
         );
         outln!(
             "Refused    {}",
@@ -677,6 +714,25 @@ fn sent_row(market: &DemoStats, received: u64, kernel_dropped: u64) -> String {
         counted(market.datagrams_sent, "datagram", "datagrams"),
         market.datagrams_lost,
     )
+}
+
+/// What account data said of what was reckoned from shreds.
+fn accounts_row(truth: Truth, feed: &[(&'static str, u64)]) -> String {
+    let Truth {
+        agreed,
+        diverged,
+        stale,
+    } = truth;
+    let others = [("stale", stale)].into_iter().chain(
+        feed.iter()
+            .filter(|(name, _)| *name == "update_refused")
+            .map(|(_, value)| ("refused by a full ring", *value)),
+    );
+    let others = others.filter(|(_, count)| *count > 0);
+    let others: String = others
+        .map(|(name, count)| format!(", {count} {name}"))
+        .collect();
+    format!("account data: {agreed} agreed, {diverged} diverged and corrected{others}")
 }
 
 /// Every bundle that the core handed over, by how far it came; `sent` of them reached the lane.

@@ -11,6 +11,7 @@ use risk::Control;
 use serde_json::{Map, Value, json};
 use sidecar::{Health, Sidecar, Snapshot, State};
 
+use crate::account_feed::AccountCounters;
 use crate::admin::{self, Admin, AdminError, Request};
 use crate::clock::realtime;
 use crate::config::AdminPlan;
@@ -29,6 +30,8 @@ pub struct View {
     pub sources: Arc<[SourceFacts]>,
     /// What the bridge counts, when there is one.
     pub bridge: Option<Arc<BridgeShared>>,
+    /// What the accounts thread counts, when somebody tells accounts.
+    pub accounts: Option<Arc<AccountCounters>>,
     /// What is known of the stream that is asked for, when one is.
     pub shredstream: Option<StreamState>,
     /// Which threads run what, for `status`.
@@ -70,6 +73,7 @@ impl View {
     pub fn status(&self) -> Value {
         let published = &self.published;
         let (healthy, health) = self.health().to_json();
+        let (market, truth) = published.market.status();
         json!({
             "healthy": healthy,
             "health": health,
@@ -81,6 +85,9 @@ impl View {
             "datagrams_refused": object(published.rejected()),
             "decided": object(published.decided()),
             "intents_refused": object(published.refused()),
+            "market": market,
+            "truth": truth,
+            "accounts": self.accounts.as_deref().map(|accounts| object(accounts.named())),
             "positions_open": published.positions_open(),
             "threads": self.threads,
             "bridge": self.bridge.as_deref().map(bridge_status),
@@ -153,6 +160,16 @@ impl View {
             .with(&[], slot);
         sources::measure(&mut snapshot, &self.sources, published);
         published.chain.measure(&mut snapshot);
+        published.market.measure(&mut snapshot);
+        if let Some(accounts) = &self.accounts {
+            count(
+                &mut snapshot,
+                "account_feed_events",
+                "What became of accounts that a feed told, by kind.",
+                "kind",
+                accounts.named(),
+            );
+        }
         if let Some(open) = published.positions_open() {
             let _ = snapshot
                 .gauge("positions_open", "Positions open.")
@@ -301,6 +318,7 @@ mod tests {
             published: Arc::default(),
             sources: Arc::new([]),
             bridge,
+            accounts: None,
             shredstream: None,
             threads: Some(Threads::of(false, Some(true))),
             mode: "paper",
@@ -371,6 +389,39 @@ mod tests {
         );
         let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
         assert!(!metrics.contains("bridge"), "{metrics}");
+    }
+
+    #[test]
+    fn account_data_is_in_status_and_metrics_by_venue() {
+        let mut view = view(None);
+        let mut counts = crate::published::MarketCounts::default();
+        counts.curves.truth_agreed = 5;
+        counts.curves.truth_diverged = 2;
+        counts.curves.curve_inserted = 7;
+        counts.pools.truth_stale[market::Program::RaydiumAmm as usize] = 3;
+        counts.curves_kept = 4;
+        view.published.market.publish(&counts);
+        let status = view.status();
+        assert_eq!(status["truth"]["pump"]["truth_agreed"], 5, "{status}");
+        assert_eq!(status["truth"]["raydium_amm"]["truth_stale"], 3, "{status}");
+        assert_eq!(status["market"]["curve_inserted"], 7, "{status}");
+        assert!(status["accounts"].is_null(), "{status}");
+        view.accounts = Some(Arc::default());
+        let status = view.status();
+        assert_eq!(status["accounts"]["update_refused"], 0, "{status}");
+        let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
+        for line in [
+            "overmind_account_truth_total{venue=\"pump\",outcome=\"truth_diverged\"} 2",
+            "overmind_account_truth_total{venue=\"raydium_amm\",outcome=\"truth_stale\"} 3",
+            "overmind_market_events_total{kind=\"curve_inserted\"} 7",
+            "overmind_account_feed_events_total{kind=\"update_refused\"} 0",
+            "overmind_curves_kept 4",
+        ] {
+            assert!(
+                metrics.lines().any(|said| said == line),
+                "{line}\n{metrics}"
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bundle::BundleCell;
 use engine::EngineConfig;
+use market::LookupTables;
 use risk::{Control, Mode};
 use serde_json::{Value, json};
 use shred_resolve::Policy;
@@ -22,6 +23,7 @@ use crate::commands::{Failure, interrupted};
 use crate::config::{Config, Host};
 use crate::core_stage::CoreOutcome;
 use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::lookup_tables;
 use crate::notices;
 use crate::output::counted;
 use crate::pipeline::{Layout, PipelinePlan, Prepared};
@@ -91,6 +93,10 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
             ));
         }
     };
+    let tables = match plan.as_ref().and_then(|plan| plan.lookup_tables.as_ref()) {
+        Some(path) => lookup_tables::load(path)?,
+        None => LookupTables::none(),
+    };
     let (resolve, engine) = match plan {
         Some(plan) => (
             plan.ingest.resolve,
@@ -110,6 +116,7 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
         policies: vec![policy; args.files.len()],
         leaders: leaders.clone(),
         engine,
+        tables,
         builder: throw_away_builder(args.seed.unwrap_or(SEED))?,
         control: Arc::new(Control::new(Mode::Active)),
         time: Time::Capture,

@@ -8,6 +8,7 @@ use brain_bridge::{Bridge, BridgeHandle, BridgeShared};
 use bundle::{Builder, Signer, ThrowAway};
 use demo::{DemoConfig, PreparedMarket};
 use engine::EngineConfig;
+use market::LookupTables;
 use risk::{Control, Mode};
 use shred_resolve::Policy;
 use shred_wire::Slot;
@@ -16,11 +17,13 @@ use submit::{BlockEngineLane, Lane, LaneId, PaperLane};
 
 use crate::cli::{ModeArg, RunArgs, exit};
 use crate::clock::realtime;
+use crate::commands::embedded::{EmbeddedFeed, epoch_of};
 use crate::commands::observe::{Threads, View};
 use crate::commands::{Failure, Outages, Watched, follow, lock_memory};
 use crate::config::{self, Config, Host, Plan, SubmitPlan};
 use crate::intake::Feeders;
 use crate::leaders::{LeaderSchedule, LeaderSource};
+use crate::lookup_tables;
 use crate::output;
 use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::{LeadersFrom, Published};
@@ -77,6 +80,10 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         },
         policies,
         leaders,
+        tables: match &plan.lookup_tables {
+            Some(path) => lookup_tables::load(path)?,
+            None => LookupTables::none(),
+        },
         builder: builder(&plan, wallet)?,
         control: Arc::clone(&control),
         time: Time::Wall,
@@ -101,7 +108,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let published = prepared.published();
     let refresher = follow(&plan.ingest, followed.as_ref())?;
     let asked = refresher.as_ref().map(Refresher::counters).cloned();
-    let from = LeadersFrom::new(leaders_from, followed.clone().zip(asked));
+    let from = LeadersFrom::new(leaders_from, followed.zip(asked));
     published.chain.leaders_from(from.naming(span));
     let shared = Arc::new(BridgeShared::default());
     let _bridge = bridge(&plan, &mut prepared, &shared)?;
@@ -110,11 +117,23 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         .as_ref()
         .map(|plan| Asking::start(plan, facts_of[plan.source].received.clone()))
         .transpose()?;
+    let mut market = match embedded {
+        Some(market) => Some(PreparedMarket::new(DemoConfig {
+            destinations: facts_of.iter().map(|facts| facts.address).collect(),
+            ..market
+        })?),
+        None => None,
+    };
+    let accounts = market.as_mut().and_then(|market| {
+        let feed = EmbeddedFeed(market.tell_accounts());
+        prepared.feed_accounts(Box::new(feed), epoch_of(market.first_slot()))
+    });
     let view = View {
         control: Arc::clone(&control),
         published: Arc::clone(&published),
         sources: Arc::clone(&facts_of),
         bridge: plan.bridge.is_some().then(|| Arc::clone(&shared)),
+        accounts,
         shredstream: asking.as_ref().map(Asking::state),
         threads: Some(Threads::of(
             plan.threads.split,
@@ -127,21 +146,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let _page = plan.http.map(|address| view.page(address)).transpose()?;
     lock_memory(plan.threads.lock_memory)?;
     let _log = sources_log(&plan, &facts_of, &published)?;
-    let pipeline = prepared.start(polled, vec![lane(&plan, &state)?], move || {
-        if let Some(cell) = followed {
-            cell.warm();
-        }
-    })?;
-    let market = match embedded {
-        Some(market) => Some(
-            PreparedMarket::new(DemoConfig {
-                destinations: facts_of.iter().map(|facts| facts.address).collect(),
-                ..market
-            })?
-            .start(None)?,
-        ),
-        None => None,
-    };
+    let pipeline = prepared.start(polled, vec![lane(&plan, &state)?], || {})?;
+    let market = market.map(|market| market.start(None)).transpose()?;
     errln!(
         "paper mode; overmind status --socket {}",
         plan.admin.socket.display()

@@ -10,6 +10,8 @@ use super::{Config, Host, SourceKind};
 pub enum FileKind {
     /// Who leads which slot.
     Leaders,
+    /// Lookup tables.
+    LookupTables,
     /// An Ed25519 key.
     SigningKey,
     /// A key of a producer of signals.
@@ -53,6 +55,11 @@ impl Config {
             "ingest.leaders_file",
             ingest.leaders_file.as_deref(),
             FileKind::Leaders,
+        );
+        files.path(
+            "market.lookup_tables",
+            self.market.lookup_tables.as_deref(),
+            FileKind::LookupTables,
         );
         files.path(
             "ingest.sources_log",

@@ -44,6 +44,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Sources, window and slabs.
     pub ingest: IngestPlan,
+    /// File of lookup tables, when one is named.
+    pub lookup_tables: Option<PathBuf>,
     /// Who is asked for shreds, if anyone is.
     pub shredstream: Option<ShredstreamPlan>,
     /// Threads and pins.
@@ -273,6 +275,7 @@ impl Config {
         let plan = Plan {
             mode: self.mode.mode,
             ingest: self.plan_ingest(host, &mut check),
+            lookup_tables: self.plan_market(&mut check),
             shredstream: self.shredstream.plan(&self.ingest, host, &mut check),
             threads: self.threads.plan(host, &mut check),
             engine: self.plan_engine(&mut check),
@@ -386,6 +389,12 @@ impl Config {
                 race_bytes,
             },
         }
+    }
+
+    fn plan_market(&self, check: &mut Check) -> Option<PathBuf> {
+        let path = self.market.lookup_tables.as_ref()?;
+        check.absolute("market.lookup_tables", path);
+        Some(path.clone())
     }
 
     fn plan_engine(&self, check: &mut Check) -> engine::EngineConfig {
@@ -524,6 +533,7 @@ impl Plan {
             ("admin.kill_file", Some(&self.admin.kill_file)),
             ("admin.socket", Some(&self.admin.socket)),
             ("ingest.leaders_file", self.ingest.leaders_file.as_ref()),
+            ("market.lookup_tables", self.lookup_tables.as_ref()),
             ("bridge.epoch_file", epoch),
         ] {
             if path == Some(log) {

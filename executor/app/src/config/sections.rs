@@ -119,6 +119,15 @@ impl Default for IngestConfig {
     }
 }
 
+/// `[market]`: what is known of the market beside the shreds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MarketConfig {
+    /// JSON `{"<table>": ["<address>", ...]}`: lookup tables, read once at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup_tables: Option<PathBuf>,
+}
+
 /// One of `[[ingest.sources]]`. What a kind has no use for is absent, and refused when it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -95,6 +95,7 @@ fn full() -> Config {
     let mut config = Config::parse(Config::example(), "example").unwrap();
     config.ingest.shred_version = Some(50_093);
     config.ingest.sources_log = Some(PathBuf::from("/var/lib/overmind/sources.jsonl"));
+    config.market.lookup_tables = Some(PathBuf::from("/etc/overmind/lookup-tables.json"));
     config.ingest.sources[0].cpu = Some(1);
     config.threads.core_cpu = Some(2);
     config.threads.submit_cpu = Some(3);
@@ -1116,6 +1117,8 @@ fn the_sources_log_has_a_path_of_its_own_and_its_region_a_name() {
     );
     let leaders = "[ingest]\nleaders_file = \"/l\"\nsources_log = \"/l\"";
     refuses(leaders, log, "\"/l\"");
+    let tables = "[ingest]\nsources_log = \"/l\"\n[market]\nlookup_tables = \"/l\"";
+    refuses(tables, log, "\"/l\"");
 }
 
 #[test]
@@ -1369,6 +1372,14 @@ fn paths_are_whole_and_names_are_cut() {
         "[ingest]\nleaders_file = \"/a\\u0000b\"",
         leaders,
         "\"/a\\0b\"",
+    );
+    let tables = "market.lookup_tables";
+    refuses("[market]\nlookup_tables = \"t.json\"", tables, "\"t.json\"");
+    let named = Config::parse("[market]\nlookup_tables = \"/t.json\"", "text").unwrap();
+    let file = named.named_files(&host()).remove(0);
+    assert_eq!(
+        (file.key.as_str(), file.kind),
+        (tables, FileKind::LookupTables)
     );
     let message = refusal("[admin]\nsocket = \"/a\\u0000b\"");
     assert!(message.contains("NUL"), "{message}");

@@ -7,6 +7,7 @@ use brain_bridge::{KeyError, SharedKey};
 
 use crate::config::{FileKind, NamedFile};
 use crate::leaders::LeaderSchedule;
+use crate::lookup_tables;
 use crate::regular::open_regular;
 use crate::secret::{Secret, SecretError, load_token, why};
 
@@ -32,6 +33,10 @@ pub(crate) fn look_at(file: &NamedFile) -> Seen {
     match file.kind {
         FileKind::Leaders => match LeaderSchedule::load(path) {
             Ok(schedule) => Seen::Usable(Some(schedule.summary())),
+            Err(error) => Seen::Unusable(error.to_string()),
+        },
+        FileKind::LookupTables => match lookup_tables::load(path) {
+            Ok(tables) => Seen::Usable(Some(lookup_tables::summary(&tables))),
             Err(error) => Seen::Unusable(error.to_string()),
         },
         FileKind::SigningKey => Secret::load(path).map_or_else(of_secret, |_| Seen::Usable(None)),
@@ -128,6 +133,7 @@ mod tests {
         let folder = Folder::new("doctor");
         let kinds = [
             FileKind::Leaders,
+            FileKind::LookupTables,
             FileKind::SigningKey,
             FileKind::ProducerKey,
             FileKind::Token,
@@ -151,8 +157,10 @@ mod tests {
             seen(FileKind::Log, &folder.0.join("new")),
             Seen::Usable(None)
         );
-        let said = seen(FileKind::Leaders, &path);
-        assert!(matches!(said, Seen::Unusable(_)), "{said:?}");
+        for kind in [FileKind::Leaders, FileKind::LookupTables] {
+            let said = seen(kind, &path);
+            assert!(matches!(said, Seen::Unusable(_)), "{kind:?}: {said:?}");
+        }
         for kind in kinds.into_iter().filter(|kind| kind.is_secret()) {
             let said = seen(kind, &path);
             assert!(matches!(said, Seen::Open(_)), "{kind:?}: {said:?}");
@@ -168,5 +176,9 @@ mod tests {
             panic!("refused");
         };
         assert!(said.contains("5..9, 1 leader"), "{said}");
+        std::fs::write(&path, format!("{{\"{key}\":[\"{key}\"]}}")).unwrap();
+        let said = seen(FileKind::LookupTables, &path);
+        let wanted = "1 lookup table with 1 address".to_owned();
+        assert_eq!(said, Seen::Usable(Some(wanted)));
     }
 }

@@ -157,9 +157,17 @@ const RESOLVED: [Text; 21] = [
 ];
 
 /// Of the engine.
-const ENGINE: [Text; 12] = [
+const ENGINE: [Text; 14] = [
     ("launch_decoded", "launches seen"),
     ("trade_decoded", "trades seen"),
+    (
+        "pool_event_decoded",
+        "calls of pools' programs seen, those inferred from a router's call included",
+    ),
+    (
+        "truth_handled",
+        "records of account data held against what was reckoned",
+    ),
     ("intent_made", "intents offered to the risk gate"),
     ("bundle_handed", "signed bundles handed to submit"),
     (
@@ -176,6 +184,183 @@ const ENGINE: [Text; 12] = [
     ),
     ("signal_armed", "signals of a brain that were taken"),
     ("signal_fired", "signals of a brain that led to an intent"),
+];
+
+/// Of the tables of curves and pools.
+const MARKET: [Text; 18] = [
+    (
+        "curve_inserted",
+        "curves taken in, from launches or account data",
+    ),
+    (
+        "curve_evicted",
+        "curves forgotten to make room; raise engine.curves_max if coins you trade are among them",
+    ),
+    (
+        "curve_refused",
+        "curves not taken in, since every place holds a position or an intent; raise engine.curves_max",
+    ),
+    (
+        "curve_doubted",
+        "curves not traded until account data says what they are: a block was void, forged or told twice",
+    ),
+    (
+        "curve_switched",
+        "curves that went on from another fork's state than the one they stood at",
+    ),
+    (
+        "curve_restored",
+        "curves taken back to before a block that is void",
+    ),
+    ("curve_trade_applied", "trades that moved a curve"),
+    (
+        "curve_trade_replayed",
+        "trades reckoned again on what account data of an earlier block said",
+    ),
+    (
+        "curve_trade_failed",
+        "trades that the program refuses on the reserves as reckoned; usual, limits are missed",
+    ),
+    ("pool_inserted", "pools that account data brought in"),
+    (
+        "pool_evicted",
+        "pools forgotten to make room; raise engine.pools_max if pools you trade are among them",
+    ),
+    (
+        "pool_refused",
+        "pools not taken in, since every place holds a position or an intent; raise engine.pools_max",
+    ),
+    (
+        "pool_doubted",
+        "pools not traded until account data says what they are: a block was void, forged or told twice",
+    ),
+    (
+        "pool_switched",
+        "pools that went on from another fork's state than the one they stood at",
+    ),
+    (
+        "pool_restored",
+        "pools taken back to before a block that is void",
+    ),
+    ("pool_swap_applied", "swaps that moved a pool"),
+    (
+        "pool_swap_failed",
+        "swaps that the program refuses on the state as reckoned; usual, limits are missed",
+    ),
+    (
+        "pool_change_unread",
+        "changes of pools whose outcome no shred tells: liquidity, and swaps inside a router's call",
+    ),
+];
+
+/// Of account data held against what was reckoned from shreds, by venue.
+const TRUTH: [Text; 3] = [
+    ("truth_agreed", "account data that says what was reckoned"),
+    (
+        "truth_diverged",
+        "account data that says something else, which was taken over: trades inside other programs' calls, lost \
+         shreds, changed fees; when it grows beside truth_agreed the prices of that venue cannot be relied on",
+    ),
+    (
+        "truth_stale",
+        "account data older than what was taken before; usual where two nodes tell the same",
+    ),
+];
+
+/// Of the accounts thread.
+const ACCOUNTS: [Text; 14] = [
+    ("account_taken", "accounts taken from the feed"),
+    (
+        "account_other_owner",
+        "accounts of programs that are not read; ask the feed for fewer",
+    ),
+    (
+        "account_stale",
+        "accounts older than what was taken of them before",
+    ),
+    (
+        "account_rejected",
+        "accounts whose bytes are not understood; a program may have changed its layout",
+    ),
+    (
+        "curve_untracked",
+        "curves of coins whose mint was never told: they do not name it",
+    ),
+    (
+        "pool_incomplete",
+        "times a pool waited for one of its accounts, or for all of them as one transaction left them",
+    ),
+    (
+        "pool_dangerous",
+        "times a pool was held back, since its coin may hurt who holds it or its vault is frozen",
+    ),
+    (
+        "terms_taken",
+        "accounts taken that a venue's terms are read from",
+    ),
+    ("table_taken", "lookup tables taken"),
+    ("update_emitted", "records made for the core"),
+    (
+        "update_refused",
+        "records that the ring had no room for: what they are of is as reckoned until told again; the core does not \
+         keep up",
+    ),
+    (
+        "terms_published",
+        "times the venues' terms have changed for the core",
+    ),
+    (
+        "terms_rejected",
+        "times the venues' terms did not fit together; the old ones stay",
+    ),
+    (
+        "tables_published",
+        "times the core was given another set of lookup tables",
+    ),
+];
+
+/// Why a curve or a pool is not traded.
+const UNTRADABLE: [Text; 10] = [
+    (
+        "mayhem",
+        "the mayhem program trades against the curve, and buys on it may skip their minimum",
+    ),
+    (
+        "quote_not_sol",
+        "it is priced in something other than SOL; only SOL is traded",
+    ),
+    (
+        "quote_unknown",
+        "what it is priced in sits behind a lookup table; see market.lookup_tables",
+    ),
+    (
+        "accounts_unresolved",
+        "the curve's own accounts sit behind a lookup table; see market.lookup_tables",
+    ),
+    (
+        "holder_reward",
+        "its creator fee goes to holders; what such a trade has to name is not modelled",
+    ),
+    (
+        "complete",
+        "the curve is sold out; trading goes on in the pool it becomes",
+    ),
+    (
+        "doubtful",
+        "its last updates came from a block that is void, forged or told twice; account data ends the doubt",
+    ),
+    (
+        "cashback_needs_v1",
+        "a cashback coin's PumpSwap pool, which none of the instructions we build trades",
+    ),
+    (
+        "behind",
+        "liquidity moved, or a swap whose outcome no shred tells; account data says what came of it",
+    ),
+    (
+        "dangerous",
+        "somebody can take the coin from whoever holds it, or keep it from being sold",
+    ),
 ];
 
 /// Of blocks and slots.
@@ -464,11 +649,15 @@ const LIMITS: [Text; 2] = [
 ];
 
 /// Each group: the beginning of its codes, and its texts.
-pub(super) fn groups() -> [(&'static str, &'static [Text]); 10] {
+pub(super) fn groups() -> [(&'static str, &'static [Text]); 14] {
     [
         ("received", &RECEIVED),
         ("resolve", &RESOLVED),
         ("engine", &ENGINE),
+        ("market", &MARKET),
+        ("truth", &TRUTH),
+        ("accounts", &ACCOUNTS),
+        ("untradable", &UNTRADABLE),
         ("chain", &CHAIN),
         ("votes", &VOTES),
         ("leaders", &LEADERS),
@@ -517,6 +706,15 @@ mod tests {
         let published = Published::new(1);
         covers("resolve", names(published.resolved()));
         covers("engine", names(published.decided()));
+        covers("market", names(published.market.events()));
+        let accounts = crate::account_feed::AccountCounters::default();
+        covers("accounts", names(accounts.named()));
+        let (_, truth) = published.market.status();
+        let pump = truth["pump"].as_object().expect("a venue");
+        let known = known("truth");
+        assert!(pump.len() == 3 && pump.keys().all(|name| known.contains(name.as_str())));
+        covers("untradable", market::Untradable::names());
+        covers("untradable", market::pools::PoolUntradable::names());
         covers("received", names(Received::Polled(Arc::default()).named()));
         covers("received", names(Received::Quic(Arc::default()).named()));
         covers("received", SourceReject::ALL.map(SourceReject::label));
