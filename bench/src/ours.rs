@@ -9,7 +9,7 @@ use bundle::{Builder, BuilderConfig, BundleCell, Signer, ThrowAway};
 use demo::Datagrams;
 use engine::{Engine, EngineConfig, Stages};
 use hdrhistogram::Histogram;
-use market::Lamports;
+use market::{Lamports, Side};
 use overmind::clock::Ticker;
 use overmind::commands::demo::{engine_config, resolve_plan, wallet_seed};
 use overmind::rungs::histogram;
@@ -22,6 +22,7 @@ use rtrb::{Consumer, RingBuffer};
 use shred_resolve::{Arrived, Leaders, Plan, Policy, ResolvedTxn, Resolver, Sink};
 use shred_source::RX_BURST;
 use shred_wire::Slot;
+use strategy::Venue;
 
 use crate::launch::Order;
 use crate::traffic::arrival;
@@ -59,6 +60,10 @@ pub fn builder_config() -> BuilderConfig {
 #[must_use]
 pub fn order() -> Order {
     let (params, builder) = (config(Policy::VerifyThenEmit).params, builder_config());
+    let mut budget = builder.entry_budget;
+    if let Some(units) = builder.unit_limits.of(Venue::PumpV3, Side::Buy) {
+        budget.unit_limit = units;
+    }
     Order {
         spend: params.budget.0,
         slippage_bps: u64::from(params.entry_slippage.0),
@@ -67,7 +72,7 @@ pub fn order() -> Order {
         tip: params.entry_tip.0,
         tip_account: builder.tip_accounts[0],
         buyback_recipient: builder.buyback_fee_recipients[0],
-        budget: builder.entry_budget,
+        budget,
     }
 }
 

@@ -25,15 +25,9 @@ pub(crate) fn config() -> BuilderConfig {
 
 /// The same for the rivals.
 pub(crate) fn order() -> Order {
-    let config = config();
-    let mut budget = config.entry_budget;
-    if let Some(units) = config.unit_limits.of(Venue::PumpV3, Side::Buy) {
-        budget.unit_limit = units;
-    }
-    Order {
-        budget,
-        ..bench::ours::order()
-    }
+    let mut order = bench::ours::order();
+    order.budget.unit_price_micro_lamports = UNIT_PRICE;
+    order
 }
 
 /// Tokens that everybody buys of one coin.

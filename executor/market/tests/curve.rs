@@ -223,7 +223,11 @@ fn account_truth_replaces_what_was_reckoned() {
         ..BondingCurve::default()
     };
     assert!(curve.agrees(&truth));
-    assert_eq!(curve.corrected(&truth, None, &schedule, Slot(1)), curve);
+    let proven = Curve {
+        creator_proven: true,
+        ..curve
+    };
+    assert_eq!(curve.corrected(&truth, None, &schedule, Slot(1)), proven);
 
     // A trade that was not in the shreds.
     truth.reserves.virtual_quote += 7;
