@@ -166,6 +166,7 @@ impl Coin {
             launch_slot: shred_wire::Slot(0),
             touched_slot: shred_wire::Slot(0),
             trade_count: 0,
+            creator_proven: true,
         };
         curve.refresh_rates(&world.schedule());
         curve
