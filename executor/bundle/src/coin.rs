@@ -39,6 +39,8 @@ struct Coin {
     bonding_curve: Option<Key>,
     curve_base_account: Option<Key>,
     curve_quote_account: Option<Key>,
+    /// With the curve it belongs to, which a trade showed and nobody derived.
+    shown_curve_quote_account: Option<(Key, Key)>,
     sharing_config: Option<Key>,
     /// With the creator it belongs to.
     creator_vault: Option<(Key, Key)>,
@@ -160,16 +162,21 @@ impl Coin {
         })
     }
 
-    /// Under the `curve` in use, which need not be the derived one when buying; remembered only if it is.
+    /// Under the `curve` in use, which need not be the derived one when buying; one that was only shown is remembered apart.
     fn curve_quote_account(&mut self, curve: &Key, shown: Option<Key>) -> Result<Key, Underivable> {
         if self.bonding_curve == Some(*curve) {
             return choose(&mut self.curve_quote_account, shown, || {
                 pda::wrapped_sol_account(curve)
             });
         }
-        shown
-            .or_else(|| pda::wrapped_sol_account(curve))
-            .ok_or(Underivable)
+        match shown {
+            Some(key) => Ok(key),
+            None => remember_for(
+                &mut self.shown_curve_quote_account,
+                curve,
+                pda::wrapped_sol_account,
+            ),
+        }
     }
 
     fn sharing_config(&mut self, shown: Option<Key>) -> Result<Key, Underivable> {

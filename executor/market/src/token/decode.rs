@@ -188,7 +188,7 @@ impl Role {
 pub enum Extension {
     /// Transfers cost a part.
     TransferFee(TransferFee),
-    /// Transfers call a program, or none for now.
+    /// Transfers call a program, or none until its authority names one.
     TransferHook(Option<Key>),
     /// Someone may move or burn anyone's tokens.
     PermanentDelegate(Key),
