@@ -20,6 +20,7 @@ use overmind::config::LockMemory;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use overmind::published::Published;
+use overmind::signing_stage::{LadderPlan, SigningAhead};
 use overmind::stage::{Idle, Seat};
 use overmind::wiring::Time;
 use risk::{Control, Mode};
@@ -303,6 +304,7 @@ fn prepare(drive: &Drive, generator: &Generator) -> Result<(Prepared, [u8; 32]),
         engine: engine_config(drive.policy),
         tables: market::LookupTables::none(),
         builder,
+        ahead: SigningAhead::presigning(LadderPlan::default()),
         control: Arc::new(Control::new(Mode::Active)),
         time: Time::Wall,
         layout: Layout {

@@ -46,7 +46,7 @@ const ROOMS: &[Room] = &[
     room("brain-bridge",         "brain-bridge/bridge",           Layer::Shell, &["brain-wire"]),
 
     room("program-address",      "executor/program-address",      Layer::Core,  &[]),
-    room("market",               "executor/market",               Layer::Core,  &["shred-wire"]),
+    room("market",               "executor/market",               Layer::Core,  &["shred-wire", "program-address"]),
     room("accounts",             "executor/accounts",             Layer::Core,  &["shred-wire", "program-address", "market"]),
     room("strategy",             "executor/strategy",             Layer::Core,  &["shred-wire", "market"]),
     room("risk",                 "executor/risk",                 Layer::Core,  &["shred-wire", "market", "strategy"]),
@@ -55,6 +55,7 @@ const ROOMS: &[Room] = &[
     room("jito-searcher-client", "executor/jito-searcher-client", Layer::Shell, &["jito-auth"]),
     room("submit",               "executor/submit",               Layer::Shell, &["shred-wire", "market", "strategy", "risk", "bundle", "jito-searcher-client"]),
     room("sidecar",              "executor/sidecar",              Layer::Shell, &["shred-wire", "market", "strategy", "risk", "bundle"]),
+    room("venue-check",          "executor/venue-check",          Layer::Core,  &["shred-wire", "program-address", "market", "accounts", "strategy", "risk", "bundle"]),
     // The other side of the wire: it shares no reader, no quote and no builder with the executor.
     room("demo",                 "executor/demo",                 Layer::Shell, &["jito-searcher-client"]),
     room("overmind",             "executor/app",                  Layer::Top,   EVERYTHING_BELOW_APP),
@@ -84,6 +85,7 @@ const EVERYTHING_BELOW_APP: &[&str] = &[
     "jito-searcher-client",
     "submit",
     "sidecar",
+    "venue-check",
     "demo",
 ];
 
@@ -107,6 +109,7 @@ const EVERYTHING: &[&str] = &[
     "jito-searcher-client",
     "submit",
     "sidecar",
+    "venue-check",
     "demo",
     "overmind",
 ];

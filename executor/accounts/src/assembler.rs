@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use market::pools::{PoolState, PoolTruth};
+use market::pools::{PoolState, PoolTruth, Succession};
 use market::pump::account::{BondingCurve, Global};
-use market::token::{MintAccount, TokenAccount, TokenProgram};
+use market::token::{ASSOCIATED_TOKEN_PROGRAM, MintAccount, TokenAccount, TokenProgram};
 use market::{
-    AccountReject, CurveTruth, FeeSchedule, Key, LaunchLabAccounts, LookupTables, Mint, Program,
-    PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts, RaydiumCpAccounts, TransferFee,
-    VenueAccounts, VenueTerms, launchlab, lookup, pump, pump_amm, raydium_amm, raydium_cp,
+    AccountReject, CurveTruth, FeeSchedule, FeedId, HoldingTruth, Key, LaunchLabAccounts,
+    LookupTables, Mint, Program, PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts,
+    RaydiumCpAccounts, TokenAmount, TransferFee, VenueAccounts, VenueTerms, Version, launchlab,
+    lookup, pump, pump_amm, raydium_amm, raydium_cp,
 };
 use shred_wire::Slot;
 
 /// An account as a node told it.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountData<'a> {
+    /// Who told it. A feed that takes over from another has a higher number.
+    pub feed: FeedId,
     /// Its address.
     pub key: Key,
     /// The program that owns it.
@@ -40,6 +43,8 @@ pub enum Update {
     Curve(CurveTruth),
     /// Of a pool.
     Pool(PoolTruth),
+    /// Of what we hold of a coin.
+    Holding(HoldingTruth),
 }
 
 /// Why an account gave nothing. Every one is counted.
@@ -49,6 +54,8 @@ pub enum Ignored {
     OtherOwner,
     /// Older than what was taken of it before.
     Stale,
+    /// Told by a feed that another one has taken over from.
+    OldFeed,
     /// Its bytes are not understood.
     Rejected(AccountReject),
     /// No lookup table, or one that is being closed.
@@ -66,6 +73,8 @@ pub struct Counters {
     pub account_other_owner: u64,
     /// Accounts older than what was taken before.
     pub account_stale: u64,
+    /// Accounts told by a feed that another one has taken over from.
+    pub account_old_feed: u64,
     /// Accounts whose bytes are not understood.
     pub account_rejected: u64,
     /// Curves of coins that were not tracked.
@@ -81,14 +90,17 @@ pub struct Counters {
     pub terms_taken: u64,
     /// Lookup tables taken.
     pub table_taken: u64,
+    /// Balances of ours handed on.
+    pub holding_taken: u64,
+    /// Pools that are told again later because very many depend on an account that changed.
+    pub pool_deferred: u64,
 }
 
 /// A value with where it comes from.
 #[derive(Clone, Copy, Debug)]
 struct Told<T> {
     value: T,
-    slot: Slot,
-    write_version: u64,
+    version: Version,
     batch: u64,
 }
 
@@ -112,18 +124,24 @@ pub struct Assembler {
     /// Coins that were found by their mints: (curve, mint), the oldest first.
     found: VecDeque<(Key, Key)>,
     found_max: usize,
-    curves: HashMap<Key, (Slot, u64)>,
+    /// Whose balances are handed on.
+    owner: Option<Key>,
+    /// The feed that is listened to: the latest that told anything.
+    feed: FeedId,
+    curves: HashMap<Key, Version>,
     pools: HashMap<Key, Told<PoolAccount>>,
     balances: HashMap<Key, Told<TokenAccount>>,
     mints: HashMap<Key, Told<(MintAccount, TokenProgram)>>,
     cp_configs: HashMap<Key, Told<raydium_cp::Config>>,
-    launch_globals: HashMap<Key, Told<launchlab::GlobalConfig>>,
+    launch_globals: HashMap<Key, Told<(launchlab::GlobalConfig, launchlab::Migrators)>>,
     launch_platforms: HashMap<Key, Told<launchlab::PlatformConfig>>,
     /// Raw, because their parts are read together.
     terms: HashMap<Key, Told<Vec<u8>>>,
     tables: HashMap<Key, Told<Vec<Key>>>,
     /// Pools that depend on an account, in an order that every run has.
     dependants: HashMap<Key, BTreeSet<Key>>,
+    /// Pools to be told again, in order.
+    deferred: BTreeSet<Key>,
     counters: Counters,
 }
 
@@ -137,6 +155,8 @@ impl Assembler {
             coins: HashMap::new(),
             found: VecDeque::new(),
             found_max: COINS_FOUND_MAX,
+            owner: None,
+            feed: FeedId::default(),
             curves: HashMap::new(),
             pools: HashMap::new(),
             balances: HashMap::new(),
@@ -147,8 +167,16 @@ impl Assembler {
             terms: HashMap::new(),
             tables: HashMap::new(),
             dependants: HashMap::new(),
+            deferred: BTreeSet::new(),
             counters: Counters::default(),
         }
+    }
+
+    /// Hands on what `owner` holds as well: the balances of its associated token accounts.
+    #[must_use]
+    pub const fn owned_by(mut self, owner: Key) -> Self {
+        self.owner = Some(owner);
+        self
     }
 
     /// What was counted so far.
@@ -185,6 +213,7 @@ impl Assembler {
     /// Forgets a pool. What others share with it stays.
     pub fn forget_pool(&mut self, pool: &Key) {
         self.pools.remove(pool);
+        self.deferred.remove(pool);
         for dependants in self.dependants.values_mut() {
             dependants.remove(pool);
         }
@@ -225,6 +254,7 @@ impl Assembler {
             Ok(()) => self.counters.account_taken += 1,
             Err(Ignored::OtherOwner) => self.counters.account_other_owner += 1,
             Err(Ignored::Stale) => self.counters.account_stale += 1,
+            Err(Ignored::OldFeed) => self.counters.account_old_feed += 1,
             Err(Ignored::Rejected(_) | Ignored::NoTable(_)) => self.counters.account_rejected += 1,
             Err(Ignored::UntrackedCurve) => self.counters.curve_untracked += 1,
         }
@@ -236,6 +266,10 @@ impl Assembler {
         account: &AccountData<'_>,
         emit: &mut impl FnMut(&Update),
     ) -> Result<(), Ignored> {
+        if account.feed < self.feed {
+            return Err(Ignored::OldFeed);
+        }
+        self.feed = account.feed;
         if let Some(program) = TokenProgram::of(&account.owner) {
             return self.take_token(account, program, emit);
         }
@@ -292,7 +326,10 @@ impl Assembler {
 
     fn take_launch_config(&mut self, account: &AccountData<'_>) -> Result<(), Ignored> {
         match launchlab::GlobalConfig::parse(account.data) {
-            Ok(config) => put(&mut self.launch_globals, account, config),
+            Ok(config) => {
+                let migrators = launchlab::Migrators::parse(account.data)?;
+                put(&mut self.launch_globals, account, (config, migrators))
+            }
             Err(AccountReject::OtherKind) => {
                 let config = launchlab::PlatformConfig::parse(account.data)?;
                 put(&mut self.launch_platforms, account, config)
@@ -366,9 +403,9 @@ impl Assembler {
             .coins
             .get(&account.key)
             .ok_or(Ignored::UntrackedCurve)?;
-        let at = (account.slot, account.write_version);
-        let known = self.curves.entry(account.key).or_default();
-        if at <= *known {
+        let at = account.version();
+        let known = self.curves.entry(account.key).or_insert(Version::NONE);
+        if !at.is_after(known) {
             return Err(Ignored::Stale);
         }
         *known = at;
@@ -380,6 +417,7 @@ impl Assembler {
             supply: supply.map(|told| told.value.0.supply),
             slot: account.slot,
             write_version: account.write_version,
+            feed: account.feed,
         }));
         Ok(())
     }
@@ -391,7 +429,10 @@ impl Assembler {
         emit: &mut impl FnMut(&Update),
     ) -> Result<(), Ignored> {
         match TokenAccount::parse(account.data, program) {
-            Ok(balance) => put(&mut self.balances, account, balance)?,
+            Ok(balance) => {
+                put(&mut self.balances, account, balance)?;
+                self.tell_holding(account, program, &balance, emit);
+            }
             Err(AccountReject::OtherKind | AccountReject::Short) => {
                 let mint = MintAccount::parse(account.data, program)?;
                 let is_new = !self.mints.contains_key(&account.key);
@@ -404,6 +445,32 @@ impl Assembler {
         }
         self.complete_dependants(&account.key, emit);
         Ok(())
+    }
+
+    /// Hands on what the owner that was asked for holds. Anybody may open a token account in its name: only the one that our
+    /// instructions name says what we can sell.
+    fn tell_holding(
+        &mut self,
+        account: &AccountData<'_>,
+        program: TokenProgram,
+        balance: &TokenAccount,
+        emit: &mut impl FnMut(&Update),
+    ) {
+        let Some(owner) = self.owner.filter(|owner| *owner == balance.owner) else {
+            return;
+        };
+        let seeds: [&[u8]; 3] = [&owner, program.id(), &balance.mint];
+        let associated = program_address::find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
+        if associated.is_none_or(|(address, _)| address != account.key) {
+            return;
+        }
+        self.counters.holding_taken += 1;
+        self.counters.update_emitted += 1;
+        emit(&Update::Holding(HoldingTruth {
+            mint: Mint(balance.mint),
+            tokens: TokenAmount(balance.amount),
+            version: account.version(),
+        }));
     }
 
     fn take_pool(
@@ -424,10 +491,27 @@ impl Assembler {
         let Some(pools) = self.dependants.get(part) else {
             return;
         };
-        let pools: Vec<Key> = pools.iter().copied().collect();
-        for pool in pools {
+        // A configuration is shared by thousands of pools: what does not go now goes bit by bit.
+        let at_once: Vec<Key> = pools.iter().copied().take(DEPENDANTS_AT_ONCE).collect();
+        let before = self.deferred.len();
+        self.deferred.extend(pools.iter().skip(DEPENDANTS_AT_ONCE));
+        self.counters.pool_deferred += (self.deferred.len() - before) as u64;
+        for pool in at_once {
             self.complete(&pool, emit);
         }
+    }
+
+    /// Tells at most `count` of the pools again that depend on an account that changed and were too many to be told at once;
+    /// how many. To be called regularly.
+    pub fn tell_deferred(&mut self, count: usize, emit: &mut impl FnMut(&Update)) -> usize {
+        let mut told = 0;
+        while told < count
+            && let Some(pool) = self.deferred.pop_first()
+        {
+            self.complete(&pool, emit);
+            told += 1;
+        }
+        told
     }
 
     fn complete(&mut self, pool: &Key, emit: &mut impl FnMut(&Update)) {
@@ -446,12 +530,15 @@ impl Assembler {
     fn truth(&self, key: &Key) -> Result<PoolTruth, Unfinished> {
         let told = self.pools.get(key).ok_or(Unfinished::Incomplete)?;
         let mut is_dangerous = false;
-        let (accounts, state, slot, write_version) = match &told.value {
+        let mut terms = Version::NONE;
+        let mut succession = None;
+        let (accounts, state, version) = match &told.value {
             PoolAccount::PumpAmm(account, made_by_pump) => {
                 let [base, quote] = self.vaults(told, &account.base_vault, &account.quote_vault)?;
                 is_dangerous |= base.value.is_frozen || quote.value.is_frozen;
                 let (base_mint, base_program) = self.mint(&account.base_mint)?;
                 let (quote_mint, _) = self.mint(&account.quote_mint)?;
+                terms = self.mint_version(&account.quote_mint);
                 let state = pump_amm::Pool {
                     account: *account,
                     made_by_pump: *made_by_pump,
@@ -469,8 +556,8 @@ impl Assembler {
                     token_program: *base_program.id(),
                     quote_mint: account.quote_mint,
                 };
-                let (slot, version) = latest([told.at(), base.at(), quote.at()]);
-                (accounts.into(), PoolState::PumpAmm(state), slot, version)
+                let version = latest([told.version, base.version, quote.version]);
+                (accounts.into(), PoolState::PumpAmm(state), version)
             }
             PoolAccount::RaydiumAmm(pool) => {
                 let [coin, pc] = self.vaults(told, &pool.coin_vault, &pool.pc_vault)?;
@@ -485,12 +572,15 @@ impl Assembler {
                     pc_vault: pool.pc_vault,
                     quote_mint,
                 };
-                let (slot, version) = latest([told.at(), coin.at(), pc.at()]);
-                (accounts.into(), PoolState::RaydiumAmm(state), slot, version)
+                let version = latest([told.version, coin.version, pc.version]);
+                (accounts.into(), PoolState::RaydiumAmm(state), version)
             }
             PoolAccount::RaydiumCp(pool) => {
                 let config = self.cp_configs.get(&pool.config);
-                let config = config.ok_or(Unfinished::Incomplete)?.value;
+                let config = config.ok_or(Unfinished::Incomplete)?;
+                let mints = pool.mints.map(|mint| self.mint_version(&mint));
+                terms = latest([config.version, mints[0], mints[1]]);
+                let config = config.value;
                 let [a, b] = self.vaults(told, &pool.vaults[0], &pool.vaults[1])?;
                 is_dangerous |= a.value.is_frozen || b.value.is_frozen;
                 let fees = [self.fee(&pool.mints[0])?, self.fee(&pool.mints[1])?];
@@ -509,26 +599,73 @@ impl Assembler {
                     quote_mint,
                     observation: pool.observation,
                 };
-                let (slot, version) = latest([told.at(), a.at(), b.at()]);
+                let version = latest([told.version, a.version, b.version]);
                 let state = PoolState::RaydiumCp(state, config);
-                (accounts.into(), state, slot, version)
+                (accounts.into(), state, version)
             }
             // Its reserves stand in its own account.
             PoolAccount::LaunchLab(pool) => {
                 let (accounts, state) = self.launchlab(key, pool)?;
-                (accounts, state, told.slot, told.write_version)
+                terms = self.launchlab_version(pool);
+                succession = self.succession(pool);
+                (accounts, state, told.version)
             }
         };
-        let (coin, _) = self.mint(&accounts.mint().0)?;
+        let coin_key = accounts.mint().0;
+        let (coin, _) = self.mint(&coin_key)?;
         is_dangerous |= coin.dangers().threatens_holders();
+        let Version {
+            feed,
+            slot,
+            write_version,
+        } = version;
         Ok(PoolTruth {
             pool: *key,
             accounts,
             state,
             slot,
             write_version,
+            feed,
+            terms: latest([terms, self.mint_version(&coin_key)]),
+            succession,
             is_dangerous,
         })
+    }
+
+    /// Where a curve goes on: migration to CPMM opens the pool whose address follows from the platform's configuration and
+    /// the mints, in the order that CPMM has them. That of AMM v4 follows from a market nobody knows before.
+    ///
+    /// Source: `launchlab.json`, `migrate_to_cpswap`, `cpswap_pool`.
+    fn succession(&self, pool: &launchlab::Pool) -> Option<Succession> {
+        let (_, migrators) = self.launch_globals.get(&pool.global_config)?.value;
+        let platform = self.launch_platforms.get(&pool.platform_config)?.value;
+        let [low, high] = if pool.base_mint < pool.quote_mint {
+            [&pool.base_mint, &pool.quote_mint]
+        } else {
+            [&pool.quote_mint, &pool.base_mint]
+        };
+        let seeds: [&[u8]; 4] = [b"pool", &platform.cp_config, low, high];
+        let address = || program_address::find_program_address(&seeds, Program::RaydiumCp.id());
+        let address = pool.migrates_to_cp.then(address).flatten();
+        Some(Succession {
+            pool: address.map(|(address, _)| address),
+            migrators,
+        })
+    }
+
+    fn launchlab_version(&self, pool: &launchlab::Pool) -> Version {
+        let global = self.launch_globals.get(&pool.global_config);
+        let platform = self.launch_platforms.get(&pool.platform_config);
+        latest([
+            global.map_or(Version::NONE, |told| told.version),
+            platform.map_or(Version::NONE, |told| told.version),
+            self.mint_version(&pool.quote_mint),
+        ])
+    }
+
+    fn mint_version(&self, mint: &Key) -> Version {
+        let told = self.mints.get(mint);
+        told.map_or(Version::NONE, |told| told.version)
     }
 
     fn launchlab(
@@ -539,7 +676,7 @@ impl Assembler {
         let global = self.launch_globals.get(&pool.global_config);
         let platform = self.launch_platforms.get(&pool.platform_config);
         let (global, platform) = global.zip(platform).ok_or(Unfinished::Incomplete)?;
-        let terms = launchlab::Terms::new(&global.value, &platform.value, 0)
+        let terms = launchlab::Terms::new(&global.value.0, &platform.value, 0)
             .map_err(|_| Unfinished::NotUnderstood)?;
         let (_, token_program) = self.mint(&pool.base_mint)?;
         let fees = [self.fee(&pool.base_mint)?, self.fee(&pool.quote_mint)?];
@@ -577,7 +714,10 @@ impl Assembler {
         let (Some(a), Some(b)) = (self.balances.get(a), self.balances.get(b)) else {
             return Err(Unfinished::Incomplete);
         };
-        let same = |told: &Told<TokenAccount>| (told.slot, told.batch) == (pool.slot, pool.batch);
+        let moment = |version: Version, batch: u64| (version.feed, version.slot, batch);
+        let same = |told: &Told<TokenAccount>| {
+            moment(told.version, told.batch) == moment(pool.version, pool.batch)
+        };
         if same(a) && same(b) {
             Ok([a, b])
         } else {
@@ -636,9 +776,13 @@ impl From<AccountReject> for Ignored {
     }
 }
 
-impl<T> Told<T> {
-    const fn at(&self) -> (Slot, u64) {
-        (self.slot, self.write_version)
+impl AccountData<'_> {
+    const fn version(&self) -> Version {
+        Version {
+            feed: self.feed,
+            slot: self.slot,
+            write_version: self.write_version,
+        }
     }
 }
 
@@ -649,11 +793,10 @@ const TERMS: [Key; 4] = [
     pump_amm::GLOBAL_CONFIG,
     pump_amm::FEE_CONFIG,
 ];
+/// Pools told again at once when an account that they share has changed.
+const DEPENDANTS_AT_ONCE: usize = 64;
 /// Coins that are tracked by their mints at most, about 1 kB each.
 pub const COINS_FOUND_MAX: usize = 65_536;
-/// The associated token account program. Source: spl-associated-token-account.
-const ASSOCIATED_TOKEN_PROGRAM: Key =
-    market::base58::key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// The address lookup table program. Source: solana-sdk-ids.
 const LOOKUP_TABLE_PROGRAM: Key =
     market::base58::key("AddressLookupTab1e1111111111111111111111111");
@@ -664,21 +807,21 @@ fn put<T>(
     account: &AccountData<'_>,
     value: T,
 ) -> Result<(), Ignored> {
-    let at = (account.slot, account.write_version);
-    if kept.get(&account.key).is_some_and(|told| at <= told.at()) {
+    let version = account.version();
+    let known = kept.get(&account.key);
+    if known.is_some_and(|known| !version.is_after(&known.version)) {
         return Err(Ignored::Stale);
     }
     let told = Told {
         value,
-        slot: account.slot,
-        write_version: account.write_version,
+        version,
         batch: account.batch,
     };
     kept.insert(account.key, told);
     Ok(())
 }
 
-fn latest<const N: usize>(parts: [(Slot, u64); N]) -> (Slot, u64) {
+fn latest<const N: usize>(parts: [Version; N]) -> Version {
     parts.into_iter().max().unwrap_or_default()
 }
 

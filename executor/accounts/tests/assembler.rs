@@ -5,7 +5,7 @@
 use accounts::{AccountData, Assembler, Ignored, Update};
 use market::pools::PoolState;
 use market::pump::{TOKEN_PROGRAM, WRAPPED_SOL};
-use market::{AccountReject, Key, Program, VenueAccounts};
+use market::{AccountReject, FeedId, Key, Program, VenueAccounts};
 use proptest::prelude::*;
 use shred_wire::Slot;
 
@@ -47,6 +47,7 @@ fn mint() -> Vec<u8> {
 struct Feed {
     assembler: Assembler,
     updates: Vec<Update>,
+    feed: FeedId,
 }
 
 impl Feed {
@@ -54,6 +55,7 @@ impl Feed {
         Self {
             assembler: Assembler::new(900),
             updates: Vec::new(),
+            feed: FeedId(0),
         }
     }
 
@@ -66,6 +68,7 @@ impl Feed {
         };
         self.assembler.take(
             &AccountData {
+                feed: self.feed,
                 key,
                 owner,
                 slot: Slot(slot),
@@ -91,7 +94,7 @@ impl Feed {
                 PoolState::RaydiumAmm(pool) => Some((pool.coin, pool.pc)),
                 _ => None,
             },
-            Update::Curve(_) => None,
+            Update::Curve(_) | Update::Holding(_) => None,
         }
     }
 }
@@ -182,6 +185,7 @@ fn a_coin_with_somebody_in_power_over_its_holders_is_told_as_a_danger() {
 fn of_the_fee_program_only_the_schedules_are_kept() {
     let mut feed = Feed::new();
     let stray = AccountData {
+        feed: FeedId(0),
         key: [5; 32],
         owner: market::pump::FEE_PROGRAM,
         slot: Slot(1),
@@ -207,6 +211,7 @@ fn pools_that_share_an_account_are_told_in_one_order() {
         put(&mut data, 368, pc_vault);
         let mut told = |key: Key, owner: Key, data: &[u8]| {
             let account = AccountData {
+                feed: FeedId(0),
                 key,
                 owner,
                 slot: Slot(10),
@@ -226,7 +231,7 @@ fn pools_that_share_an_account_are_told_in_one_order() {
         .iter()
         .map(|update| match update {
             Update::Pool(truth) => truth.pool,
-            Update::Curve(_) => panic!("no curve was told"),
+            other => panic!("{other:?} was told"),
         })
         .collect();
     assert!(pools.len() == 40 && pools.is_sorted());
@@ -240,6 +245,7 @@ fn what_is_not_understood_is_refused_and_counted() {
         Err(Ignored::Rejected(AccountReject::Short))
     );
     let other = AccountData {
+        feed: FeedId(0),
         key: POOL,
         owner: [77; 32],
         slot: Slot(1),
@@ -282,8 +288,208 @@ proptest! {
             _ => market::pump::FEE_PROGRAM,
         };
         let mut assembler = Assembler::new(0);
-        let account = AccountData { key: [5; 32], owner, slot: Slot(1), write_version: 1, batch: 1, data: &data };
+        let account = AccountData { feed: FeedId(0), key: [5; 32], owner, slot: Slot(1), write_version: 1, batch: 1, data: &data };
         let _ = assembler.take(&account, &mut |_| ());
         let _ = assembler.terms();
+    }
+}
+
+const CP_POOL: Key = [0x31; 32];
+const CP_CONFIG: Key = [0x32; 32];
+const CP_VAULTS: [Key; 2] = [[0x33; 32], [0x34; 32]];
+/// After wrapped SOL's (6).
+const CP_COIN: Key = [0x39; 32];
+
+/// CPMM's `PoolState`, and its `AmmConfig` with a trade fee.
+fn cp() -> Vec<u8> {
+    let mut data = vec![0; 637];
+    let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &market::raydium_cp::discriminator::POOL);
+    put(8, &CP_CONFIG);
+    put(72, &CP_VAULTS[0]);
+    put(104, &CP_VAULTS[1]);
+    put(168, &WRAPPED_SOL);
+    put(200, &CP_COIN);
+    put(232, &TOKEN_PROGRAM);
+    put(264, &TOKEN_PROGRAM);
+    data
+}
+
+fn cp_config(trade_fee_rate: u64) -> Vec<u8> {
+    let mut data = vec![0; 236];
+    data[..8].copy_from_slice(&market::raydium_cp::discriminator::CONFIG);
+    data[12..20].copy_from_slice(&trade_fee_rate.to_le_bytes());
+    data
+}
+
+/// Regression: a configuration came with the version of the pool, so that the core took the record for one it had.
+#[test]
+fn a_configuration_that_changed_is_told_of_each_pool_with_its_own_version() {
+    let mut feed = Feed::new();
+    let cpmm = *Program::RaydiumCp.id();
+    let told = |feed: &mut Feed, key, owner, data: &[u8], slot, batch| {
+        let account = AccountData {
+            feed: FeedId(0),
+            key,
+            owner,
+            slot: Slot(slot),
+            write_version: batch,
+            batch,
+            data,
+        };
+        let updates = &mut feed.updates;
+        feed.assembler
+            .take(&account, &mut |update| updates.push(*update))
+            .unwrap();
+    };
+    told(&mut feed, CP_COIN, TOKEN_PROGRAM, &mint(), 9, 1);
+    told(&mut feed, WRAPPED_SOL, TOKEN_PROGRAM, &mint(), 9, 1);
+    told(&mut feed, CP_CONFIG, cpmm, &cp_config(2_500), 9, 1);
+    told(&mut feed, CP_POOL, cpmm, &cp(), 10, 2);
+    for vault in CP_VAULTS {
+        let mint = if vault == CP_VAULTS[0] {
+            WRAPPED_SOL
+        } else {
+            CP_COIN
+        };
+        told(
+            &mut feed,
+            vault,
+            TOKEN_PROGRAM,
+            &token_account(mint, 500),
+            10,
+            2,
+        );
+    }
+    let last = |feed: &Feed| match feed.updates.last().unwrap() {
+        Update::Pool(truth) => *truth,
+        other => panic!("{other:?}"),
+    };
+    let before = last(&feed);
+    told(&mut feed, CP_CONFIG, cpmm, &cp_config(9_000), 12, 7);
+    let after = last(&feed);
+    assert_eq!(
+        before.version(),
+        after.version(),
+        "the pool was not written"
+    );
+    assert!(after.terms.is_after(&before.terms));
+    let PoolState::RaydiumCp(_, config) = after.state else {
+        panic!("another venue's")
+    };
+    assert_eq!(config.trade_fee_rate, 9_000);
+}
+
+/// Thousands of pools share a configuration, and a ring has so many cells.
+#[test]
+fn what_very_many_depend_on_is_told_bit_by_bit_and_of_all() {
+    let mut feed = Feed::new();
+    let put = |data: &mut Vec<u8>, at: usize, key: Key| data[at..at + 32].copy_from_slice(&key);
+    for pool in 0..200u8 {
+        let [key, coin_vault, pc_vault] = [1, 2, 3].map(|kind| {
+            let mut key = [kind; 32];
+            key[0] = pool;
+            key
+        });
+        let mut data = amm();
+        put(&mut data, 336, coin_vault);
+        put(&mut data, 368, pc_vault);
+        for (key, owner, data) in [
+            (key, *Program::RaydiumAmm.id(), data),
+            (coin_vault, TOKEN_PROGRAM, token_account(COIN, 500)),
+            (pc_vault, TOKEN_PROGRAM, token_account(WRAPPED_SOL, 700)),
+        ] {
+            let account = AccountData {
+                feed: FeedId(0),
+                key,
+                owner,
+                slot: Slot(10),
+                write_version: u64::from(pool),
+                batch: u64::from(pool),
+                data: &data,
+            };
+            let _ = feed.assembler.take(&account, &mut |_| ());
+        }
+    }
+    feed.take(COIN, &mint(), 11, 999).unwrap();
+    let at_once = feed.updates.len();
+    assert!((1..100).contains(&at_once), "{at_once}");
+    let mut rounds = 0;
+    loop {
+        let mut told = Vec::new();
+        let count = feed
+            .assembler
+            .tell_deferred(16, &mut |update| told.push(*update));
+        assert!(count <= 16 && told.len() == count);
+        if count == 0 {
+            break;
+        }
+        rounds += 1;
+        feed.updates.extend(told);
+    }
+    assert!(rounds > 5);
+    let mut pools: Vec<Key> = feed
+        .updates
+        .iter()
+        .map(|update| match update {
+            Update::Pool(truth) => truth.pool,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    pools.sort_unstable();
+    pools.dedup();
+    assert_eq!(pools.len(), 200);
+}
+
+/// Regression: two nodes count their writes each for itself; halves of a pool from both make no price.
+#[test]
+fn accounts_of_two_feeds_are_not_mixed() {
+    let mut feed = Feed::new();
+    feed.feed = FeedId(1);
+    feed.take(COIN, &mint(), 9, 5_000).unwrap();
+    feed.whole(10, 9_000, 500, 700);
+    assert_eq!(feed.updates.len(), 1);
+    feed.feed = FeedId(2);
+    feed.take(POOL, &amm(), 10, 9_000).unwrap();
+    assert_eq!(feed.updates.len(), 1, "the vaults are another node's word");
+    let earlier = feed.take(COIN_VAULT, &token_account(COIN, 1), 9, 99_999);
+    assert_eq!(earlier, Err(Ignored::Stale));
+    // Its count is lower, and it is as new.
+    feed.whole(11, 3, 400, 880);
+    assert_eq!(feed.vaults(), Some((400, 880)));
+    let Update::Pool(truth) = feed.updates.last().unwrap() else {
+        panic!("not a pool")
+    };
+    assert_eq!(truth.feed, FeedId(2));
+    feed.feed = FeedId(1);
+    let old = feed.take(POOL, &amm(), 12, 9_999);
+    assert_eq!(old, Err(Ignored::OldFeed));
+    assert_eq!(feed.assembler.counters().account_old_feed, 1);
+}
+
+/// Anybody may open a token account in our name and put something in.
+#[test]
+fn of_our_balances_the_one_that_we_trade_from_is_told() {
+    const OWNER: Key = [0x77; 32];
+    let seeds: [&[u8]; 3] = [&OWNER, &TOKEN_PROGRAM, &COIN];
+    let associated = market::token::ASSOCIATED_TOKEN_PROGRAM;
+    let (ours, _) = program_address::find_program_address(&seeds, &associated).unwrap();
+    let mut data = token_account(COIN, 321);
+    data[32..64].copy_from_slice(&OWNER);
+    for (key, owner, told) in [
+        (ours, OWNER, true),
+        ([0x55; 32], OWNER, false),
+        (ours, [0x78; 32], false),
+    ] {
+        let mut feed = Feed::new();
+        feed.assembler = Assembler::new(0).owned_by(owner);
+        feed.take(key, &data, 10, 4).unwrap();
+        assert_eq!(feed.updates.len(), usize::from(told));
+        if let Some(Update::Holding(holding)) = feed.updates.first() {
+            assert_eq!(
+                (holding.mint.0, holding.tokens.0, holding.version.slot),
+                (COIN, 321, Slot(10))
+            );
+        }
     }
 }

@@ -33,8 +33,11 @@ pub struct AccountEnds {
     pub configured: LookupTables,
 }
 
+/// Pools told again in one duty cycle because of an account that very many depend on: fewer than the ring holds.
+const DEFERRED_A_CYCLE: usize = 32;
+
 /// How many numbers [`AccountCounters`] holds.
-const COUNTERS: usize = 14;
+const COUNTERS: usize = 17;
 
 const NAMES: [&str; COUNTERS] = [
     "account_taken",
@@ -51,6 +54,9 @@ const NAMES: [&str; COUNTERS] = [
     "terms_published",
     "terms_rejected",
     "tables_published",
+    "account_old_feed",
+    "holding_taken",
+    "pool_deferred",
 ];
 
 /// What the accounts thread counts, for whoever asks.
@@ -149,6 +155,9 @@ impl AccountsStage {
             pool_dangerous,
             terms_taken,
             table_taken,
+            account_old_feed,
+            holding_taken,
+            pool_deferred,
         } = *self.assembler.counters();
         let Handed {
             update_refused,
@@ -171,6 +180,9 @@ impl AccountsStage {
             terms_published,
             terms_rejected,
             tables_published,
+            account_old_feed,
+            holding_taken,
+            pool_deferred,
         ];
         for (cell, value) in self.counters.0.iter().zip(values) {
             cell.store(value, Relaxed);
@@ -194,11 +206,14 @@ impl Stage for AccountsStage {
                 handed.update_refused += u64::from(ends.updates.push(*update).is_err());
             });
         });
-        if taken > 0 {
+        let told = assembler.tell_deferred(DEFERRED_A_CYCLE, &mut |update| {
+            handed.update_refused += u64::from(ends.updates.push(*update).is_err());
+        });
+        if taken + told > 0 {
             self.publish_snapshots(&before);
             self.publish_counters();
         }
-        taken
+        taken + told
     }
 }
 

@@ -1,10 +1,11 @@
 //! The operator's way in: a Unix socket and a kill file, heard by a thread that does nothing else.
 //!
 //! `kill` must work with everything else wedged. So the `admin` thread holds no lock, calls nothing
-//! of the app, sets the control cell first and answers after. Answers that need the app (`status`, `sources`)
+//! of the app, sets the control cell first and answers after. Answers that need the app (`status`, `sources`, `venues`)
 //! are written by a second thread, `admin-status`, which may wedge alone.
 //!
-//! The protocol is one line each way: `status`, `sources`, `kill`, `reduce` or `resume`, answered by one JSON
+//! The protocol is one line each way: `status`, `sources`, `venues`, `enable VENUE [force]`, `kill`, `reduce` or `resume`,
+//! answered by one JSON
 //! object with `ok`. The end of what a client says ends its line too. Only the service's own user and
 //! root are heard (SO_PEERCRED).
 //!
@@ -30,14 +31,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use strategy::Venue;
 
 pub use self::client::{ask, find_socket, run_client};
 use self::place::{effective_uid, lock_beside, prepare_directory, remove_stale};
 use self::server::{CONNECTIONS_MAX, STATUS_WAITING_MAX, Server, answer_status};
 use crate::config::AdminPlan;
 use crate::leftovers::{LEFTOVERS, Leftover};
+use crate::venues::venue_of;
 
-/// Gives the members of the answer to [`Request::Status`] or [`Request::Sources`]; called by the `admin-status` thread.
+/// Gives the members of the answer to [`Request::Status`], [`Request::Sources`], [`Request::Venues`] or
+/// [`Request::Enable`]; called by the `admin-status` thread.
 pub type Status = Arc<dyn Fn(Request) -> Value + Send + Sync>;
 
 /// How long either side waits for the other to take what it says.
@@ -105,6 +109,15 @@ pub enum Request {
     Status,
     /// Who brings what first?
     Sources,
+    /// Which venues may be entered, and why not?
+    Venues,
+    /// A venue may be entered again, after a check or unchecked.
+    Enable {
+        /// Which one.
+        venue: Venue,
+        /// Without a check.
+        forced: bool,
+    },
     /// Nothing may leave any more.
     Kill,
     /// Exits only.
@@ -119,6 +132,8 @@ impl Request {
         match self {
             Self::Status => "status",
             Self::Sources => "sources",
+            Self::Venues => "venues",
+            Self::Enable { .. } => "enable",
             Self::Kill => "kill",
             Self::Reduce => "reduce",
             Self::Resume => "resume",
@@ -129,6 +144,7 @@ impl Request {
         let all = [
             Self::Status,
             Self::Sources,
+            Self::Venues,
             Self::Kill,
             Self::Reduce,
             Self::Resume,
@@ -136,6 +152,32 @@ impl Request {
         let word = line.trim_ascii();
         all.into_iter()
             .find(|request| request.as_str().as_bytes() == word)
+            .or_else(|| Self::parse_enable(word))
+    }
+
+    /// `enable <venue>`, `enable <venue> force`.
+    fn parse_enable(line: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(line).ok()?.split(' ');
+        let (word, venue, force) = (words.next()?, words.next()?, words.next());
+        let is_whole = word == "enable" && words.next().is_none();
+        let forced = match force {
+            None => false,
+            Some("force") => true,
+            Some(_) => return None,
+        };
+        let venue = venue_of(venue).filter(|_| is_whole)?;
+        Some(Self::Enable { venue, forced })
+    }
+
+    /// The line on the wire, without its end.
+    pub fn line(self) -> String {
+        match self {
+            Self::Enable { venue, forced } => {
+                let force = if forced { " force" } else { "" };
+                format!("enable {}{force}", Venue::names()[venue as usize])
+            }
+            other => other.as_str().to_owned(),
+        }
     }
 }
 

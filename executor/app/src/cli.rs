@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use strategy::Venue;
+
+use crate::venues::venue_of;
 
 /// Exit codes. They are part of the interface: scripts rely on them.
 pub mod exit {
@@ -21,6 +24,8 @@ pub mod exit {
     pub const REFUSED: u8 = 3;
     /// No running executor answered on the admin socket.
     pub const UNREACHABLE: u8 = 4;
+    /// What was asked cannot be known.
+    pub const UNKNOWN: u8 = 5;
 }
 
 const EXIT_CODES: &str = "\
@@ -94,6 +99,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show which source of shreds is first, how late the others are, and which are dead.
     Sources(SourcesArgs),
+    /// Show which venues may be entered and why not, and enable one again.
+    Venues(VenuesArgs),
     /// Stop a running executor from sending anything more, entries and exits.
     Kill(KillArgs),
     /// Let a killed executor trade again.
@@ -374,6 +381,38 @@ pub struct SourcesArgs {
     pub target: SocketArgs,
 }
 
+/// `overmind venues`
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(after_help = "\
+A venue is disabled for entries when what is built for it failed in a simulation, when its program was deployed again, when
+a global or fee account of it changed, or when our own transactions failed with error 2006, 6000 or 6062 several times. Exits
+go on. It stays disabled over restarts until somebody enables it.
+
+Examples:
+  overmind venues
+  overmind venues --enable pump_v3          checks it first; what it is made of now is accepted if that passes
+  overmind venues --enable pump_v3 --force  unchecked
+Exit codes:
+  0  every venue may be entered; with --enable, this one
+  1  at least one venue is disabled
+  3  refused: the check did not pass, or there is no node to ask
+  4  nothing answered")]
+pub struct VenuesArgs {
+    /// Let this venue be entered again: pump_v3, pump_v2, pump_swap, raydium_amm, raydium_cp or launchlab.
+    #[arg(long, value_name = "VENUE", value_parser = venue)]
+    pub enable: Option<Venue>,
+    /// Without a check.
+    #[arg(long, requires = "enable")]
+    pub force: bool,
+    /// Where the executor is.
+    #[command(flatten)]
+    pub target: SocketArgs,
+}
+
+fn venue(name: &str) -> Result<Venue, String> {
+    venue_of(name).ok_or_else(|| format!("no such venue; there are {}", Venue::names().join(", ")))
+}
+
 /// `overmind kill`
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = "\
@@ -418,13 +457,22 @@ Each line says what was measured, what is wanted and the command that fixes it. 
 Examples:
   overmind doctor
   overmind doctor --config overmind.toml --json
+  overmind doctor --config overmind.toml --venues
+With --venues, instead: every transaction that is built for a venue is simulated by the configuration's RPC node,
+unsigned, under the name of somebody who traded there a moment ago; and programs and fee accounts are compared with what
+`run` has accepted. Nothing is sent. It takes up to a minute.
 Exit codes:
   0  no check failed (warnings are allowed)
-  1  at least one check failed")]
+  1  at least one check failed, or with --venues an account has changed
+  2  the configuration cannot be used
+  5  with --venues: nothing failed, but something could not be checked")]
 pub struct DoctorArgs {
     /// Also check this configuration and the files it names.
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
+    /// Check what is built for each venue against the chain instead of this host.
+    #[arg(long, requires = "config")]
+    pub venues: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -12,6 +12,7 @@ pub mod relay;
 pub mod replay;
 pub mod run;
 pub mod sources;
+pub mod venues;
 
 use std::io;
 use std::sync::Arc;
@@ -48,6 +49,9 @@ pub enum Failure {
     /// Replaying a capture.
     #[error(transparent)]
     Replay(#[from] shred_source::replay::ReplayError),
+    /// The ways of signing.
+    #[error(transparent)]
+    Signing(#[from] crate::signing::SigningError),
     /// Building the pipeline.
     #[error(transparent)]
     Pipeline(#[from] crate::pipeline::PipelineError),

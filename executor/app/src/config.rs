@@ -27,14 +27,14 @@ pub use self::files::{FileKind, NamedFile};
 pub use self::host::Host;
 pub use self::plan::{
     AdminPlan, EntriesPlan, IngestPlan, MemoryPlan, Opening, Plan, QuicIdentity, QuicPlan,
-    RelayPlan, ShredstreamPlan, SourcePlan, SubmitPlan, ThreadsPlan,
+    RelayPlan, ShredstreamPlan, SigningPlan, SourcePlan, SubmitPlan, ThreadsPlan, VenuesPlan,
 };
 pub use self::sections::{
     AdminConfig, BridgeConfig, BundleConfig, CaptureConfig, EngineConfig, HttpConfig, Idle,
-    IngestConfig, Lagging, Lane, Layout, LockMemory, MarketConfig, Mode, ModeConfig, NodeConfig,
-    Policy, ProducerConfig, RelayConfig, RelayEntriesConfig, RiskConfig, ShredstreamConfig,
-    SourceConfig, SourceKind, StrategyConfig, SubmitConfig, Template, ThreadsConfig, V1Batches,
-    Verify, XdpMode, ZeroCopy,
+    IngestConfig, Lagging, Lane, LaneClass, Layout, LockMemory, MarketConfig, Mode, ModeConfig,
+    NodeConfig, Policy, ProducerConfig, RelayConfig, RelayEntriesConfig, RiskConfig,
+    ShredstreamConfig, SigningConfig, SourceConfig, SourceKind, StrategyConfig, SubmitConfig,
+    Template, ThreadsConfig, V1Batches, VenuesConfig, Verify, WrappedSol, XdpMode, ZeroCopy,
 };
 pub use self::survey::{Problem, Problems, Survey};
 use crate::regular::open_regular;
@@ -55,6 +55,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// `[market]`
     pub market: MarketConfig,
+    /// `[venues]`
+    pub venues: VenuesConfig,
     /// `[shredstream]`
     pub shredstream: ShredstreamConfig,
     /// `[threads]`
@@ -67,6 +69,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `[bundle]`
     pub bundle: BundleConfig,
+    /// `[signing]`
+    pub signing: SigningConfig,
     /// `[submit]`
     pub submit: SubmitConfig,
     /// `[bridge]`
@@ -203,6 +207,8 @@ impl Config {
         self.ingest.leaders_file = None;
         self.ingest.leaders_rpc = None;
         self.ingest.leaders_supplied = true;
+        // It has no programs that could be asked about.
+        self.venues.rpc = None;
         self
     }
 }

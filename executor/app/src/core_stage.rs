@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use accounts::Update;
 use arrayvec::ArrayVec;
 use brain_wire::ArmedSignal;
-use bundle::BundleCell;
+use bundle::{BundleCell, Way};
 use engine::{Engine, TermsReader};
 use rtrb::{Consumer, Producer};
 use shred_resolve::{Arbiter, Arrival, Arrived, Policy, Reject, Resolver};
@@ -20,12 +20,15 @@ use crate::clock::{Ticker, realtime};
 use crate::leaders::LeaderSource;
 use crate::published::{MarketCounts, Published};
 use crate::rungs::Rungs;
+use crate::signing_stage::OwnRings;
 use crate::stage::Stage;
 use crate::verify_stage::VerifyRings;
 use crate::wiring::{Time, Trades, Wiring};
 
 /// Nanoseconds between two publications of the counters.
 const PUBLISH_EVERY: u64 = 20_000_000;
+/// Nanoseconds between two rehearsals of an idle core: rare enough that a datagram hardly ever waits for one.
+const REHEARSE_EVERY: u64 = 20_000;
 /// Records of account data taken in one duty cycle: shreds must not wait for a flood of them.
 const ACCOUNTS_A_CYCLE: usize = 16;
 
@@ -43,6 +46,8 @@ pub struct CoreRings {
     pub reports: Consumer<Report>,
     /// What account data says, if somebody tells accounts.
     pub accounts: Option<Consumer<Update>>,
+    /// To and from the thread that verifies transactions said to be ours, if nonces are made ahead.
+    pub own: Option<OwnRings>,
 }
 
 /// What a core is built from.
@@ -85,6 +90,7 @@ pub struct CoreStage {
     time: Time,
     published: Arc<Published>,
     published_at: u64,
+    rehearsed_at: u64,
 }
 
 /// What a core leaves behind.
@@ -97,6 +103,8 @@ pub struct CoreOutcome {
     pub resolved: shred_resolve::Counters,
     /// What was decided.
     pub decided: engine::Counters,
+    /// Signatures, by the way they were made.
+    pub signatures: [(&'static str, u64); Way::COUNT],
     /// Intents the gate refused, by reason.
     pub refused: Vec<(&'static str, u64)>,
     /// Curves, pools, and what account data said of them.
@@ -130,6 +138,7 @@ impl CoreStage {
             bundles,
             reports,
             accounts,
+            own,
         } = rings;
         let rungs = Rungs::new();
         let chain = Chain::new(leaders.cell().cloned());
@@ -142,12 +151,15 @@ impl CoreStage {
             terms,
             policies,
             leaders,
-            wiring: Wiring::new(resolver, engine, bundles, ticker, time, rungs).following(chain),
+            wiring: Wiring::new(resolver, engine, bundles, ticker, time, rungs)
+                .following(chain)
+                .witnessed_by(own),
             arbiter,
             ticker,
             time,
             published,
             published_at: 0,
+            rehearsed_at: 0,
         }
     }
 
@@ -163,7 +175,9 @@ impl CoreStage {
             .into_iter()
             .zip(engine.gate().counters().refused)
             .collect();
+        let (ways, counts) = (Way::names(), engine.signature_counts());
         CoreOutcome {
+            signatures: std::array::from_fn(|way| (ways[way], counts[way])),
             trades: self.wiring.trades(),
             resolved: self.wiring.resolver().counters().clone(),
             decided: *engine.counters(),
@@ -193,6 +207,9 @@ impl CoreStage {
     fn take_reports(&mut self) -> usize {
         let mut taken = 0;
         while let Ok(report) = self.reports.pop() {
+            if let Some(code) = report.program_error {
+                self.wiring.failed(report.intent_id, code);
+            }
             if let Outcome::Rejected(_) = report.outcome {
                 self.wiring.rejected(report.intent_id);
             }
@@ -283,6 +300,18 @@ impl CoreStage {
         taken
     }
 
+    /// Keeps what a trigger needs in the caches while nothing comes in. A replay has no use for it.
+    fn rehearse(&mut self) {
+        if self.time != Time::Wall {
+            return;
+        }
+        let now = self.ticker.nanos();
+        if now.wrapping_sub(self.rehearsed_at) >= REHEARSE_EVERY {
+            self.rehearsed_at = now;
+            self.wiring.rehearse();
+        }
+    }
+
     /// What is done a few times a second: publishing, and letting time pass while nothing comes in.
     fn housekeeping(&mut self) {
         let now = self.ticker.nanos();
@@ -304,6 +333,8 @@ impl CoreStage {
         let slot = resolver.highest_slot().unwrap_or_default();
         self.published.slot.store(slot.0, Relaxed);
         self.published.market.publish(&MarketCounts::of(engine));
+        let dropped = self.wiring.own_dropped();
+        self.published.signing.publish(engine, dropped);
         self.published.sources.publish(&self.arbiter);
         if let Some(chain) = self.wiring.chain() {
             self.published.chain.publish(chain);
@@ -319,7 +350,11 @@ impl Stage for CoreStage {
         let taken =
             self.take_signals() + self.take_reports() + self.take_answers() + self.take_datagrams();
         let told = self.take_accounts();
+        self.wiring.take_witnessed();
         self.housekeeping();
+        if taken + told == 0 {
+            self.rehearse();
+        }
         taken + told
     }
 

@@ -9,6 +9,7 @@ mod files;
 mod interfaces;
 #[cfg(test)]
 mod tests;
+mod venues;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -72,6 +73,9 @@ pub struct Report {
 
 /// Runs `overmind doctor`: examines, prints, returns the exit code.
 pub fn run(args: &DoctorArgs) -> u8 {
+    if let (true, Some(config)) = (args.venues, &args.config) {
+        return venues::run(config, args.json);
+    }
     let report = examine(args.config.as_deref());
     if args.json {
         outln!("{}", serde_json::json!(report));
@@ -155,6 +159,7 @@ impl Facts {
         findings.push(self.clock_sync());
         findings.push(self.huge_pages());
         findings.push(self.memlock(plan));
+        findings.extend(self.signing(plan));
         findings.push(self.receive_buffer(plan));
         findings.push(self.receive_stamps());
         findings.push(self.io_uring(plan));

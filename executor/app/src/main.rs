@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => commands::decode::run(args),
         Command::Capture(args) => commands::capture::run(args),
         Command::Status(args) => Ok(run_client(Request::Status, &args.target, args.all)),
+        Command::Venues(args) => Ok(commands::venues::run(args)),
         Command::Kill(args) => Ok(run_client(
             if args.reduce {
                 Request::Reduce

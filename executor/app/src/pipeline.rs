@@ -5,6 +5,7 @@
 //!            bridge --signals--^  ^------reports----'
 //!             verify <--checks--> core
 //!          accounts --updates, snapshots--> core
+//!            signing --ladders, nonces--> core
 //! ```
 //!
 //! `demo`, `run` and `replay` differ in what they plug in at both ends, and in nothing between.
@@ -32,6 +33,7 @@ use crate::core_stage::{CoreOutcome, CoreParts, CoreRings, CoreStage};
 use crate::intake::{Feeders, Intake, IntakeLayout};
 use crate::leaders::LeaderSource;
 use crate::published::Published;
+use crate::signing_stage::{SigningAhead, SigningEnds, SigningRoom, SigningStage};
 use crate::stage::{Idle, Runner, RunnerError, Seat, Stage};
 use crate::topology::{Cell, cells};
 use crate::verify_stage::{VerifyRings, VerifyStage};
@@ -88,6 +90,8 @@ pub struct PipelinePlan {
     pub tables: LookupTables,
     /// Builds and signs.
     pub builder: bundle::Builder,
+    /// What is done for it ahead of the trigger.
+    pub ahead: SigningAhead,
     /// The kill switch.
     pub control: Arc<Control>,
     /// What makes time pass.
@@ -115,6 +119,7 @@ pub struct Prepared {
     layout: Layout,
     core: CoreStage,
     verify: Option<VerifyStage>,
+    signing: Option<(SigningStage, Seat)>,
     /// Taken by the sources, in the order of their numbers.
     frames: Vec<RxFrames>,
     /// Sources with threads of their own, by name.
@@ -126,6 +131,8 @@ pub struct Prepared {
     /// Taken by a feed of accounts, if there is one.
     account_ends: Option<AccountEnds>,
     accounts: Option<AccountsStage>,
+    /// Whose trades these are: what it holds is told to the core.
+    owner: market::Key,
     control: Arc<Control>,
     published: Arc<Published>,
 }
@@ -145,6 +152,7 @@ impl Prepared {
             engine,
             tables: configured,
             builder,
+            ahead,
             control,
             time,
             layout,
@@ -192,6 +200,16 @@ impl Prepared {
         let arbiter = Arbiter::new(&race);
         let slots = race.slots.next_power_of_two();
         let published = Arc::new(Published::remembering(arbiter.sources().len(), slots));
+        let room = SigningRoom::new(&builder, ahead);
+        published.signing.watch(room.watch());
+        let owner = *builder.public_key();
+        let engine = Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?
+            .with_lookup_tables(table_cell);
+        let SigningEnds {
+            engine,
+            stage: signing,
+            own,
+        } = room.join(engine, Arc::clone(&control), Arc::clone(&published));
         let rings = CoreRings {
             frames: core_frames,
             signals: Some(signals_out),
@@ -199,9 +217,8 @@ impl Prepared {
             bundles: bundles_in,
             reports: reports_out,
             accounts: Some(updates_out),
+            own,
         };
-        let engine = Engine::with_ticks(&engine, builder, Arc::clone(&control), ticker)?
-            .with_lookup_tables(table_cell);
         let core = CoreStage::new(CoreParts {
             rings,
             policies,
@@ -218,6 +235,7 @@ impl Prepared {
             layout,
             core,
             verify,
+            signing,
             frames: rx,
             quic: Vec::new(),
             signals: Some(signals),
@@ -225,6 +243,7 @@ impl Prepared {
             reports,
             account_ends: Some(account_ends),
             accounts: None,
+            owner,
             control,
             published,
         })
@@ -254,7 +273,8 @@ impl Prepared {
         epoch: u64,
     ) -> Option<Arc<AccountCounters>> {
         let ends = self.account_ends.take()?;
-        let stage = AccountsStage::new(feed, Assembler::new(epoch), ends);
+        let assembler = Assembler::new(epoch).owned_by(self.owner);
+        let stage = AccountsStage::new(feed, assembler, ends);
         let counters = stage.counters();
         self.accounts = Some(stage);
         Some(counters)
@@ -280,6 +300,7 @@ impl Prepared {
             layout,
             core,
             verify,
+            signing,
             quic,
             bundles,
             reports,
@@ -304,6 +325,11 @@ impl Prepared {
             .zip(layout.verify)
             .map(|(stage, seat)| {
                 Runner::spawn("verify", seat, Arc::clone(&stop.verify), stage, || {})
+            })
+            .transpose()?;
+        let signing = signing
+            .map(|(stage, seat)| {
+                Runner::spawn("signing", seat, Arc::clone(&stop.signing), stage, || {})
             })
             .transpose()?;
         let intake = Intake::start(
@@ -333,6 +359,7 @@ impl Prepared {
             intake,
             accounts,
             verify,
+            signing,
             submit,
             stop,
             published,
@@ -357,6 +384,7 @@ const ACCOUNTS_IDLE: Duration = Duration::from_millis(1);
 struct Stops {
     accounts: Arc<AtomicBool>,
     verify: Arc<AtomicBool>,
+    signing: Arc<AtomicBool>,
     submit: Arc<AtomicBool>,
 }
 
@@ -365,6 +393,7 @@ pub struct Pipeline {
     intake: Intake<CoreStage>,
     accounts: Option<Runner<AccountsStage>>,
     verify: Option<Runner<VerifyStage>>,
+    signing: Option<Runner<SigningStage>>,
     submit: Runner<Submit>,
     stop: Stops,
     published: Arc<Published>,
@@ -382,7 +411,8 @@ impl Pipeline {
     pub fn has_died(&self) -> bool {
         let verify = self.verify.as_ref().is_some_and(Runner::is_finished);
         let accounts = self.accounts.as_ref().is_some_and(Runner::is_finished);
-        self.intake.has_died() || accounts || verify || self.submit.is_finished()
+        let signing = self.signing.as_ref().is_some_and(Runner::is_finished);
+        self.intake.has_died() || accounts || verify || signing || self.submit.is_finished()
     }
 
     /// Counters that the core publishes.
@@ -392,7 +422,7 @@ impl Pipeline {
     }
 
     /// Stops in the order data moves, so that everything on its way arrives: accounts, sources, core with the signatures
-    /// it waits for, submit.
+    /// it waits for, signing with what it has yet to verify, submit.
     ///
     /// # Errors
     /// [`RunnerError::Panicked`] names the thread that did.
@@ -401,6 +431,7 @@ impl Pipeline {
             intake,
             accounts,
             verify,
+            signing,
             submit,
             stop,
             ..
@@ -413,6 +444,10 @@ impl Pipeline {
         stop.verify.store(true, Ordering::Relaxed);
         if let Some(verify) = verify {
             drop(verify.join()?);
+        }
+        stop.signing.store(true, Ordering::Relaxed);
+        if let Some(signing) = signing {
+            drop(signing.join()?);
         }
         stop.submit.store(true, Ordering::Relaxed);
         let submitted = submit.join()?.0.counters();

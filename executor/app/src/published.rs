@@ -5,6 +5,7 @@
 
 mod chain;
 mod market;
+mod signing;
 mod sources;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use shred_wire::shred::{ShredLimits, ShredView};
 
 pub use self::chain::{LeadersFrom, PublishedChain};
 pub use self::market::{MarketCounts, PublishedMarket, Truth, VENUES};
+pub use self::signing::{ARMING as SIGNING_EVENTS, PublishedSigning};
 pub use self::sources::{LeaderRead, PublishedSources};
 use crate::sources::{Seen, States, Stray, Watch};
 
@@ -40,6 +42,8 @@ pub struct Published {
     pub chain: PublishedChain,
     /// Curves and pools.
     pub market: PublishedMarket,
+    /// Signatures.
+    pub signing: PublishedSigning,
     /// Slot of the newest shred that was refused for what it is of; [`Published::UNKNOWN`] before the first.
     stray_slot: AtomicU64,
     /// Its version.
@@ -48,7 +52,7 @@ pub struct Published {
     watch: Mutex<Watch>,
 }
 
-const DECIDED: usize = 14;
+const DECIDED: usize = 18;
 
 impl Default for Published {
     /// For one source.
@@ -76,6 +80,7 @@ impl Published {
             sources: PublishedSources::new(sources),
             chain: PublishedChain::default(),
             market: PublishedMarket::default(),
+            signing: PublishedSigning::default(),
             stray_slot: AtomicU64::new(Self::UNKNOWN),
             stray_version: AtomicU64::new(Self::UNKNOWN),
             watch: Mutex::default(),
@@ -108,6 +113,10 @@ pub fn decided(counters: &engine::Counters) -> [(&'static str, u64); DECIDED] {
         ("own_expired", counters.own_expired),
         ("own_rejected", counters.own_rejected),
         ("own_failed", counters.own_failed),
+        ("own_unknown", counters.own_unknown),
+        ("own_unknown_landed", counters.own_unknown_landed),
+        ("own_unknown_assumed", counters.own_unknown_assumed),
+        ("holding_unexplained", counters.holding_unexplained),
         ("signal_armed", counters.signal_armed),
         ("signal_fired", counters.signal_fired),
     ]

@@ -24,7 +24,7 @@ const BUNDLE: [&str; 7] = [
     "own_failed",
 ];
 /// Members that have a place; any other one is shown as it is.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "chain",
     "ok",
     "healthy",
@@ -42,6 +42,8 @@ const KNOWN: [&str; 18] = [
     "positions_open",
     "bridge",
     "shredstream",
+    "signing",
+    "venues",
     "threads",
 ];
 
@@ -74,8 +76,10 @@ pub fn in_words(status: &Value, all: bool) -> String {
         count => page.row("positions_open", count),
     }
     page.refusals(&status["intents_refused"]);
+    page.venues(&status["venues"]);
     page.heading("bundle and submit");
     page.counters(&status["decided"], |name| BUNDLE.contains(&name));
+    page.signing(&status["signing"]);
     page.shredstream(&status["shredstream"]);
     page.heading("bridge");
     page.bridge(&status["bridge"]);
@@ -193,9 +197,10 @@ impl Page {
         for (venue, said) in venues {
             let count = |name: &str| plain(&said[name]);
             let said = format!(
-                "{} agreed, {} diverged and corrected, {} stale",
+                "{} agreed, {} diverged and corrected, {} behind, {} stale",
                 count("truth_agreed"),
                 count("truth_diverged"),
+                count("truth_behind"),
                 count("truth_stale")
             );
             let _ = writeln!(self.text, "  {venue:<36} {said}");
@@ -231,6 +236,59 @@ impl Page {
             if self.all || value != 0 {
                 self.row(&format!("leaders: {name}"), value);
             }
+        }
+    }
+
+    fn venues(&mut self, venues: &Value) {
+        for venue in venues["venues"].as_array().into_iter().flatten() {
+            let checked = ["buy", "sell"].map(|side| match venue[side]["verdict"].as_str() {
+                Some(verdict) => format!("{side} {verdict}"),
+                None => format!("{side} not checked"),
+            });
+            let state = match venue["reason"].as_str() {
+                Some(reason) => format!("disabled ({reason})"),
+                None => "enabled".to_owned(),
+            };
+            let text = format!("{state}, {}", checked.join(", "));
+            self.row(&format!("venue {}", plain(&venue["name"])), &text.into());
+        }
+        let failure = &venues["last_failure"];
+        if failure.as_str().is_some_and(|text| !text.is_empty()) {
+            self.row("venues not watched", failure);
+        }
+    }
+
+    fn signing(&mut self, signing: &Value) {
+        if signing.is_null() {
+            return;
+        }
+        self.heading("signing");
+        for (way, count) in members(&signing["signatures"]) {
+            self.row(&format!("signatures: {way}"), count);
+        }
+        self.row("halted", &signing["halted"]);
+        for (name, count) in members(&signing["ladders"]) {
+            if self.all || count != 0 {
+                self.row(name, count);
+            }
+        }
+        for (reason, count) in members(&signing["not_presigned"]) {
+            if self.all || count != 0 {
+                self.row(&format!("not presigned: {reason}"), count);
+            }
+        }
+        let armed = &signing["armed"];
+        for name in ["waiting_emptiest", "waiting_fullest"] {
+            self.row(&format!("nonces {name}"), &armed[name]);
+        }
+        self.counters(&armed["events"], |_| true);
+        for (reason, count) in members(&armed["fallbacks"]) {
+            if self.all || count != 0 {
+                self.row(&format!("not armed: {reason}"), count);
+            }
+        }
+        if self.all || armed["own_dropped"] != 0 {
+            self.row("own_dropped", &armed["own_dropped"]);
         }
     }
 
@@ -315,14 +373,18 @@ mod tests {
             "decided": {"launch_decoded": 5, "bundle_handed": 6},
             "intents_refused": {"killed": 0, "tip": 8},
             "market": {"curves_kept": 14, "pools_kept": 0, "curve_evicted": 0, "curve_inserted": 15},
-            "truth": {"pump": {"truth_agreed": 16, "truth_diverged": 17, "truth_stale": 0},
-                      "launchlab": {"truth_agreed": 0, "truth_diverged": 0, "truth_stale": 0}},
+            "truth": {"pump": {"truth_agreed": 16, "truth_diverged": 17, "truth_behind": 24, "truth_stale": 0},
+                      "launchlab": {"truth_agreed": 0, "truth_diverged": 0, "truth_behind": 0, "truth_stale": 0}},
             "accounts": {"account_taken": 18, "update_refused": 0},
             "positions_open": 9,
             "chain": {"slot_ms": 400, "newest_block": null, "leaders": {"source": "rpc", "refresh": {"epoch_taken": 2}},
                       "forks": {"fork_seen": 1, "slot_skipped": 0}},
             "bridge": {"running": true, "brain": "live", "events": {"signal_accepted": 0},
                        "signals_refused": {"expired": 0, "bad_mac": 11}},
+            "signing": {"signatures": {"deterministic": 19, "presigned": 0, "armed": 20}, "halted": "nonce_seen",
+                        "ladders": {"ladder_ordered": 24, "ladder_late": 0}, "not_presigned": {"size": 25, "tip": 0},
+                        "armed": {"events": {"nonce_made": 21}, "fallbacks": {"dry": 22, "too_long": 0}, "own_dropped": 0,
+                                  "waiting_emptiest": 23, "waiting_fullest": 64}},
             "news": 12,
         })
     }
@@ -371,7 +433,7 @@ mod tests {
             (
                 "account data",
                 &[
-                    "pump 16 agreed, 17 diverged and corrected, 0 stale",
+                    "pump 16 agreed, 17 diverged and corrected, 24 behind, 0 stale",
                     "account_taken 18",
                 ],
             ),
@@ -384,6 +446,21 @@ mod tests {
                     "brain live",
                     "signal_accepted 0",
                     "refused: bad_mac 11",
+                ],
+            ),
+            (
+                "signing",
+                &[
+                    "signatures: armed 20",
+                    "signatures: deterministic 19",
+                    "signatures: presigned 0",
+                    "halted nonce_seen",
+                    "ladder_ordered 24",
+                    "not presigned: size 25",
+                    "nonces waiting_emptiest 23",
+                    "nonces waiting_fullest 64",
+                    "nonce_made 21",
+                    "not armed: dry 22",
                 ],
             ),
             ("other", &["news 12"]),

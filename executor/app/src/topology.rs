@@ -31,6 +31,12 @@ pub enum Cell {
     Report,
     /// What account data says of a curve or a pool.
     Account,
+    /// A transaction of ours that the core does not know of; a twin ring brings back its signature if it verifies.
+    OwnSeen,
+    /// A message signed with a nonce made ahead, to be verified.
+    Signed,
+    /// An order for a ladder of presigned transactions; twin rings bring ladders, and take those done with.
+    Ladder,
     /// A shred on its way to other nodes.
     Shred,
     /// Entries of a batch, on their way to clients.
@@ -108,6 +114,7 @@ pub const THREADS: &[Thread] = &[
     thread("grpc-entries", false, "serves entries to gRPC clients",                                     "many"),
     thread("submit",  true,  "hands bundles to a lane and brings back what became of them",              "those of the lane"),
     thread("lane-",   false, "speaks gRPC with one block engine",                                        "many"),
+    thread("signing", true,  "signs whole transactions ahead, makes nonces, verifies what was signed with them", "those of sleeping, and getrandom"),
     thread("accounts", false, "takes accounts from a feed and puts them together; publishes venue terms and lookup tables", "those of the feed"),
     thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
     thread("admin",   false, "answers status and kill on a Unix socket, watches the kill file",          "many"),
@@ -115,6 +122,7 @@ pub const THREADS: &[Thread] = &[
     thread("sources-log", false, "appends what every source has brought to a file, once a second",        "many"),
     thread("capture", false, "writes taken datagrams to a pcap file",                                    "many"),
     thread("refresh", false, "asks an RPC node for leaders and stakes, with ingest.leaders_rpc",           "many"),
+    thread("venues",  false, "checks builders and looks at programs and fee accounts, with [venues]",        "many"),
     thread("shredstream", false, "asks a block engine again and again to send shreds, with [shredstream]", "many"),
     thread("sidecar", false, "serves /health and /metrics",                                              "many"),
 ];
@@ -130,6 +138,9 @@ pub const LINKS: &[Link] = &[
     link("core",    "submit", Cell::Bundle,    64, Full::Refuse), // the reservation is undone
     link("submit",  "core",   Cell::Report,  1024, Full::Halt),
     link("accounts", "core",  Cell::Account, 1024, Full::Refuse), // what it is of is stale until it is told again
+    link("core",    "signing", Cell::OwnSeen,  16, Full::Drop),   // it is counted; only what verifies is believed
+    link("core",    "signing", Cell::Signed,   64, Full::Refuse), // the deterministic way signs (in `bundle`)
+    link("core",    "signing", Cell::Ladder,    8, Full::Refuse), // ordered again (in `engine`; signing.ladders_max)
     link("rx-",     "relay",  Cell::Frame,   8192, Full::Drop),
     link("rx-NAME", "relay",  Cell::Frame,   8192, Full::Drop),
     link("relay",   "tx-relay", Cell::Shred, 4096, Full::Refuse), // it is counted; FEC makes up for it

@@ -19,6 +19,7 @@ use shred_wire::Nanos;
 use crate::chain::Chain;
 use crate::clock::Ticker;
 use crate::rungs::Rungs;
+use crate::signing_stage::OwnRings;
 
 /// What makes time pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ pub struct Wiring<P> {
     engine: Engine<Ticker>,
     exit: Exit<P>,
     chain: Option<Box<Chain>>,
+    own: Option<OwnRings>,
 }
 
 impl<P: Probe> Wiring<P> {
@@ -99,6 +101,7 @@ impl<P: Probe> Wiring<P> {
                 time,
             },
             chain: None,
+            own: None,
         }
     }
 
@@ -107,6 +110,28 @@ impl<P: Probe> Wiring<P> {
     pub fn following(mut self, chain: Chain) -> Self {
         self.chain = Some(Box::new(chain));
         self
+    }
+
+    /// Shows transactions said to be ours that the engine does not know of to whoever verifies them.
+    #[must_use]
+    pub fn witnessed_by(mut self, own: Option<OwnRings>) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// Takes what was found to be ours: its nonces are never released again.
+    #[inline]
+    pub fn take_witnessed(&mut self) {
+        let Some(own) = &mut self.own else { return };
+        while let Some(signature) = own.next_verified() {
+            self.engine.remember(&signature);
+        }
+    }
+
+    /// Transactions said to be ours that could not be shown.
+    #[must_use]
+    pub fn own_dropped(&self) -> u64 {
+        self.own.as_ref().map_or(0, OwnRings::dropped)
     }
 
     /// Forks, votes and the slot's clock, if they are followed.
@@ -131,6 +156,7 @@ impl<P: Probe> Wiring<P> {
             engine,
             exit,
             chain,
+            own,
         } = self;
         exit.taken_at = exit.ticker.nanos();
         resolver.handle_in(
@@ -141,6 +167,7 @@ impl<P: Probe> Wiring<P> {
                 engine,
                 exit,
                 chain,
+                own,
             },
         )
     }
@@ -159,6 +186,7 @@ impl<P: Probe> Wiring<P> {
             engine,
             exit,
             chain,
+            own,
         } = self;
         exit.taken_at = exit.ticker.nanos();
         resolver.checked(
@@ -167,8 +195,15 @@ impl<P: Probe> Wiring<P> {
                 engine,
                 exit,
                 chain,
+                own,
             },
         );
+    }
+
+    /// For when nothing waits: see [`Engine::rehearse`].
+    #[inline]
+    pub fn rehearse(&mut self) {
+        self.engine.rehearse();
     }
 
     /// Arms a brain's signal.
@@ -187,15 +222,21 @@ impl<P: Probe> Wiring<P> {
     #[inline]
     pub fn account(&mut self, update: &Update) {
         // What came of it is counted by the tables, by venue.
-        let _ = match update {
-            Update::Curve(truth) => self.engine.curve_truth(truth),
-            Update::Pool(truth) => self.engine.pool_truth(truth),
-        };
+        match update {
+            Update::Curve(truth) => _ = self.engine.curve_truth(truth),
+            Update::Pool(truth) => _ = self.engine.pool_truth(truth),
+            Update::Holding(truth) => self.engine.holding_truth(truth),
+        }
     }
 
     /// Takes what a whole venue's trades depend on, when it has changed.
     pub fn terms(&mut self, terms: &VenueTerms) {
         self.engine.set_terms(terms);
+    }
+
+    /// Whoever ran a bundle says which error its program ended with. Before [`Self::rejected`].
+    pub fn failed(&mut self, intent_id: u64, code: u32) {
+        self.engine.failed(intent_id, code);
     }
 
     /// A lane rejected a bundle: nothing stays reserved for it.
@@ -227,6 +268,11 @@ impl<P: Probe> Wiring<P> {
         &self.exit.probe
     }
 
+    /// What measures, between two datagrams.
+    pub fn probe_mut(&mut self) -> &mut P {
+        &mut self.exit.probe
+    }
+
     /// Own transactions.
     #[must_use]
     pub fn trades(&self) -> Trades {
@@ -245,6 +291,7 @@ struct Told<'a, P> {
     engine: &'a mut Engine<Ticker>,
     exit: &'a mut Exit<P>,
     chain: &'a mut Option<Box<Chain>>,
+    own: &'a mut Option<OwnRings>,
 }
 
 impl<P: Probe> Sink for Told<'_, P> {
@@ -254,6 +301,7 @@ impl<P: Probe> Sink for Told<'_, P> {
             engine,
             exit,
             chain,
+            own,
         } = self;
         let told_at = exit.ticker.nanos();
         exit.probe.transaction(told_at.wrapping_sub(exit.taken_at));
@@ -261,6 +309,9 @@ impl<P: Probe> Sink for Told<'_, P> {
         engine.transaction(txn, *exit);
         if engine.counters().intent_made != intents {
             exit.probe.intent(txn, exit.taken_at, engine.stages());
+        }
+        if let Some(own) = own {
+            own.look_at(&txn.view, engine);
         }
         if let Some(chain) = chain {
             chain.transaction(txn);
@@ -317,7 +368,15 @@ impl<P> Output for Exit<P> {
         while self.time == Time::Capture && self.bundles.is_full() && !self.bundles.is_abandoned() {
             std::thread::yield_now();
         }
-        self.bundles.push(cell.clone()).is_ok()
+        // In place, and only what is in use: the slot's lines are cold, and a cell has a hundred.
+        let Ok(mut chunk) = self.bundles.write_chunk(1) else {
+            return false;
+        };
+        if let ([slot, ..], _) = chunk.as_mut_slices() {
+            slot.clone_from(cell);
+        }
+        chunk.commit_all();
+        true
     }
 
     fn note(&mut self, note: &Note<'_>) {

@@ -20,6 +20,7 @@ use overmind::commands::embedded::{account_data, epoch_of};
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, PipelinePlan, Prepared};
 use overmind::rungs::Rungs;
+use overmind::signing_stage::SigningAhead;
 use overmind::wiring::{Time, Wiring};
 use risk::{Control, Mode};
 use rtrb::{Consumer, RingBuffer};
@@ -167,15 +168,15 @@ fn config(routed_bps: u16) -> GeneratorConfig {
     }
 }
 
-/// With nothing hidden a handful of trades is still reckoned otherwise than the market executes it: one in a hundred at
-/// most, and each is put right.
+/// With nothing hidden a trade that fails for what its sender has is still reckoned to succeed, since no shred tells
+/// balances: here one sale in 3,700 trades, of a trader who sold before. It diverges once, and is put right.
 #[test]
 fn what_shreds_show_agrees_a_slot_later() {
     let follower = Follower::new(config(0)).run(true);
     let counters = follower.counters();
     let first = follower.diverged.first();
     assert!(
-        counters.truth_agreed > 1_000 && counters.truth_diverged * 100 < counters.truth_agreed,
+        counters.truth_agreed > 1_000 && counters.truth_diverged * 1_000 < counters.truth_agreed,
         "{counters:?}, first: {first:#?}"
     );
     assert_eq!(counters.truth_stale, 0, "{counters:?}");
@@ -231,6 +232,7 @@ fn accounts_reach_the_core_on_their_own_thread() {
             engine: engine_config(Policy::VerifyThenEmit),
             tables: LookupTables::none(),
             builder: throw_away_builder(1).unwrap(),
+            ahead: SigningAhead::nothing(),
             control: Arc::new(Control::new(Mode::Active)),
             time: Time::Wall,
             layout: Layout::modest(split),

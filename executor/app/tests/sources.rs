@@ -19,6 +19,7 @@ use overmind::config::AdminPlan;
 use overmind::leaders::{LeaderSchedule, LeaderSource};
 use overmind::pipeline::{Layout, PipelinePlan, Prepared};
 use overmind::receive::Received;
+use overmind::signing_stage::SigningAhead;
 use overmind::sources::{Alarms, Interface, SourceFacts, SourcesLog};
 use overmind::wiring::Time;
 use risk::{Control, Mode};
@@ -149,6 +150,7 @@ fn prepared(market: &DemoConfig) -> Prepared {
         engine: engine_config(Policy::VerifyThenEmit),
         tables: market::LookupTables::none(),
         builder: throw_away_builder(1).unwrap(),
+        ahead: SigningAhead::nothing(),
         control: Arc::new(Control::new(Mode::Active)),
         time: Time::Wall,
         layout: Layout::modest(false),
@@ -206,6 +208,7 @@ fn the_near_source_wins_and_a_silent_one_is_called_dead_until_it_is_back() {
         bridge: None,
         accounts: None,
         shredstream: None,
+        venues: None,
         threads: None,
         mode: "paper",
         started: Instant::now(),

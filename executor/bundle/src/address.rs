@@ -13,6 +13,7 @@ pub use market::pump_amm::{
 };
 pub use market::raydium_amm::AUTHORITY as RAYDIUM_AMM_AUTHORITY;
 pub use market::raydium_cp::AUTHORITY as RAYDIUM_CP_AUTHORITY;
+pub use market::token::ASSOCIATED_TOKEN_PROGRAM;
 use market::{Key, Program};
 
 /// Raydium AMM v4.
@@ -26,8 +27,6 @@ pub const LAUNCHLAB_PROGRAM: Key = *Program::LaunchLab.id();
 pub const SYSTEM_PROGRAM: Key = [0; 32];
 /// Compute budget program; its instructions are ignored in v1 transactions (SIMD-0385).
 pub const COMPUTE_BUDGET_PROGRAM: Key = key("ComputeBudget111111111111111111111111111111");
-/// Associated token account program.
-pub const ASSOCIATED_TOKEN_PROGRAM: Key = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 /// Pump fees program. Source of this and the next four: pump-rust-client 0.5.0 `idls/pump.json`; the derived
 /// ones are checked against their seeds by a test.
 pub const PUMP_FEE_PROGRAM: Key = key("pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ");

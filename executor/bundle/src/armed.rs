@@ -17,11 +17,12 @@
 //! verifications means that the caller signs the deterministic way.
 
 mod challenge;
+mod clocks;
 mod entropy;
-mod host;
 mod pool;
 mod scalar;
 mod used;
+mod witnessed;
 
 use core::mem::MaybeUninit;
 use std::sync::Arc;
@@ -37,14 +38,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::locked::{Locked, scrub_stack};
 use crate::signer::{KeyClass, Signer, SigningPair};
-use crate::signing::{Halt, Halted, TemplateIndex};
+use crate::signing::{Fallback, Halt, Halted, TemplateIndex};
 use challenge::{Absorbed, wiping_sha512};
+use clocks::Clocks;
 use pool::{Filler, Taker};
 use scalar::{FixedSecret, limbs_of};
 use used::UsedCommitments;
+use witnessed::Witnessed;
 
+pub use crate::host::{HostKind, SnapshotStatement, SnapshotsExcluded, SnapshotsPossible};
 pub use entropy::{Entropy, EntropyFailed, EntropyFor, OsEntropy, SeededEntropy};
-pub use host::{HostKind, SnapshotStatement, SnapshotsExcluded, SnapshotsPossible};
 
 /// Longest message signed with an armed nonce: that of a v0 transaction, which the ring of verifications has
 /// room for. Longer ones are signed the deterministic way.
@@ -58,7 +61,7 @@ const REMEMBERED_MIN: usize = 2_048;
 /// Signatures verified per turn of the arming thread before it arms again.
 const VERIFIED_PER_POLL_MAX: usize = 4;
 /// Names the use of the hash that makes nonces, so that it meets no other.
-const DOMAIN: &[u8; 32] = b"armed ed25519 nonce, version 001";
+const DOMAIN: &[u8; 32] = b"armed ed25519 nonce, version 002";
 
 /// Why nonces cannot be made ahead. Start-up only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -135,6 +138,7 @@ fn halves_in(
         used: UsedCommitments::new(REMEMBERED_MIN),
         unverified,
         halt: Arc::clone(halt),
+        fallbacks: [0; Fallback::COUNT],
     };
     let public = VerifyingKey::from_bytes(pair.public_key()).expect("made from the secret");
     let arming = Arming {
@@ -146,6 +150,9 @@ fn halves_in(
         lines: lines.into(),
         verifications,
         halt: Arc::clone(halt),
+        witnessed: Witnessed::new(REMEMBERED_MIN),
+        counters: ArmingCounters::default(),
+        planted: false,
     };
     Ok((armed, arming))
 }
@@ -188,6 +195,8 @@ struct Process {
     pid: u32,
     /// Counts armings within the process, from one.
     generation: u64,
+    /// Reads what tells two machines apart that were one when they were copied.
+    clocks: fn() -> Clocks,
 }
 
 impl Process {
@@ -199,6 +208,7 @@ impl Process {
             boot_id: *boot_id,
             pid: std::process::id(),
             generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            clocks: Clocks::read,
         })
     }
 }
@@ -212,6 +222,7 @@ pub(crate) struct Armed {
     used: UsedCommitments,
     unverified: Producer<SignedMessage>,
     halt: Arc<Halt>,
+    fallbacks: [u64; Fallback::COUNT],
 }
 
 struct Magazine {
@@ -220,8 +231,8 @@ struct Magazine {
 }
 
 impl Armed {
-    /// Signs with the next nonce of the template's pool. `None` when there is none, when the message is too
-    /// long, or when verification lags: the caller signs the deterministic way.
+    /// Signs with the next nonce of the template's pool. `None`, counted by [`Fallback`], when there is none, when the
+    /// message is too long, or when verification lags: the caller signs the deterministic way.
     ///
     /// Does not allocate, wait, or make a system call.
     ///
@@ -233,6 +244,21 @@ impl Armed {
         message: &[u8],
         template: TemplateIndex,
     ) -> Result<Option<[u8; 64]>, Halted> {
+        match self.sign_or_say(message, template)? {
+            Ok(signature) => Ok(Some(signature)),
+            Err(why) => {
+                self.fallbacks[why as usize] += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    #[inline]
+    fn sign_or_say(
+        &mut self,
+        message: &[u8],
+        template: TemplateIndex,
+    ) -> Result<Result<[u8; 64], Fallback>, Halted> {
         let Self {
             secret,
             public,
@@ -240,25 +266,26 @@ impl Armed {
             used,
             unverified,
             halt,
+            ..
         } = self;
         let Some(Some(magazine)) = magazines.get_mut(usize::from(template.0)) else {
-            return Ok(None);
+            return Ok(Err(Fallback::NoPool));
         };
         if !magazine.taker.is_own_process() {
             return Err(halt.raise(Halted::Forked));
         }
         if message.len() > MESSAGE_LEN_MAX {
-            return Ok(None);
+            return Ok(Err(Fallback::TooLong));
         }
         // Reserved first: what cannot be verified must not leave, and an ended arming thread verifies nothing.
         if unverified.is_abandoned() {
-            return Ok(None);
+            return Ok(Err(Fallback::Unverified));
         }
         let Ok(mut verification) = unverified.write_chunk(1) else {
-            return Ok(None);
+            return Ok(Err(Fallback::Unverified));
         };
         let Some(nonce) = magazine.taker.take() else {
-            return Ok(None);
+            return Ok(Err(Fallback::Dry));
         };
         if used.insert(&nonce.commitment()).is_err() {
             return Err(halt.raise(Halted::NonceSeen));
@@ -269,7 +296,12 @@ impl Armed {
             slot.set(message, &signature);
         }
         verification.commit_all();
-        Ok(Some(signature))
+        Ok(Ok(signature))
+    }
+
+    /// Signatures left to the deterministic way, per [`Fallback`].
+    pub(crate) const fn fallbacks(&self) -> &[u64; Fallback::COUNT] {
+        &self.fallbacks
     }
 
     /// Takes note of a signature of ours that was made elsewhere or before this start.
@@ -328,6 +360,42 @@ pub struct Arming {
     lines: Box<[Line]>,
     verifications: Consumer<SignedMessage>,
     halt: Arc<Halt>,
+    witnessed: Witnessed,
+    counters: ArmingCounters,
+    /// See [`Arming::plant_verification_failure`].
+    planted: bool,
+}
+
+/// What an [`Arming`] has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ArmingCounters {
+    /// Nonces made.
+    pub nonce_made: u64,
+    /// Times the source of randomness gave nothing.
+    pub entropy_failed: u64,
+    /// Signatures of ours that were verified after they left.
+    pub signature_verified: u64,
+    /// Signatures under our key, seen outside, that verify.
+    pub outside_verified: u64,
+    /// Signatures said to be ours, seen outside, that do not verify.
+    pub outside_refused: u64,
+}
+
+impl ArmingCounters {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    /// All of them, with their names for metrics.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); Self::COUNT] {
+        [
+            ("nonce_made", self.nonce_made),
+            ("entropy_failed", self.entropy_failed),
+            ("signature_verified", self.signature_verified),
+            ("outside_verified", self.outside_verified),
+            ("outside_refused", self.outside_refused),
+        ]
+    }
 }
 
 struct Line {
@@ -344,7 +412,8 @@ impl Arming {
     /// and pools run dry.
     ///
     /// # Errors
-    /// [`Halted`] when a signature did not verify, in a forked child, or once signing was halted elsewhere.
+    /// [`Halted`] when a signature did not verify, when two under one nonce were seen, in a forked child, or once
+    /// signing was halted elsewhere.
     pub fn poll(&mut self) -> Result<usize, Halted> {
         self.halt.check()?;
         let mut done = 0;
@@ -353,9 +422,13 @@ impl Arming {
                 break;
             };
             // The nonce is gone and the message is not signed again: a fault may have made this signature.
-            if !signed.is_valid_for(&self.public) {
+            if self.planted || !signed.is_valid_for(&self.public) {
                 return Err(self.halt.raise(Halted::VerificationFailed));
             }
+            if self.witnessed.note(&signed.signature).is_err() {
+                return Err(self.halt.raise(Halted::NonceSeen));
+            }
+            self.counters.signature_verified += 1;
             done += 1;
         }
         Ok(done + usize::from(self.arm_one()?))
@@ -382,6 +455,7 @@ impl Arming {
     #[inline(never)]
     fn put_one(&mut self, index: usize) -> bool {
         let Ok(mut r) = self.draw() else {
+            self.counters.entropy_failed += 1;
             return false;
         };
         let commitment = EdwardsPoint::mul_base(&r).compress().to_bytes();
@@ -391,14 +465,16 @@ impl Arming {
         let put = filler.put(&limbs, &commitment, &absorbed);
         limbs.zeroize();
         r.zeroize();
+        self.counters.nonce_made += u64::from(put);
         put
     }
 
-    /// `r = SHA-512(domain || prefix || random of this start || boot, process, arming || counter || fresh)`,
-    /// reduced from 512 bits.
+    /// `r = SHA-512(domain || prefix || random of this start || boot, process, arming || counter || clocks || fresh)`,
+    /// reduced from 512 bits; every part has a fixed length.
     ///
     /// The prefix keeps it secret if the generator is bad, the counter unique within this arming if the
-    /// generator repeats itself, the fresh bytes unique across starts. Distinct keys have distinct prefixes.
+    /// generator repeats itself, the fresh bytes unique across starts, the clocks unique across copies of a machine
+    /// whose generators agree. Distinct keys have distinct prefixes.
     fn draw(&mut self) -> Result<Scalar, EntropyFailed> {
         let Self {
             secret,
@@ -418,6 +494,7 @@ impl Arming {
             &process.pid.to_le_bytes(),
             &process.generation.to_le_bytes(),
             &nonce_count.to_le_bytes(),
+            (process.clocks)().as_bytes(),
             &*fresh,
         ]);
         Ok(Scalar::from_bytes_mod_order_wide(&hash))
@@ -434,6 +511,47 @@ impl Arming {
     #[must_use]
     pub fn level(&self, template: TemplateIndex) -> usize {
         self.line(template).map_or(0, |line| line.filler.level())
+    }
+
+    /// Nonces waiting in the emptiest and in the fullest pool; none without a pool.
+    #[must_use]
+    pub fn levels(&self) -> Option<(usize, usize)> {
+        let levels = || self.lines.iter().map(|line| line.filler.level());
+        Some((levels().min()?, levels().max()?))
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn counters(&self) -> &ArmingCounters {
+        &self.counters
+    }
+
+    /// Looks at a signature said to be ours that was seen outside, such as in a block: whether it verifies strictly.
+    /// One that does goes to [`crate::Signing::remember`], so that its nonce is never released; one that does not is
+    /// anybody's, and must not: whoever can send us bytes would choose what we never sign with.
+    ///
+    /// Cost: about 50 us.
+    ///
+    /// # Errors
+    /// [`Halted::NonceSeen`] when it verifies and a different signature over its nonce is known: whoever has both has
+    /// the key.
+    pub fn witness(&mut self, message: &[u8], signature: &[u8; 64]) -> Result<bool, Halted> {
+        self.halt.check()?;
+        let parsed = Signature::from_bytes(signature);
+        if self.public.verify_strict(message, &parsed).is_err() {
+            self.counters.outside_refused += 1;
+            return Ok(false);
+        }
+        self.counters.outside_verified += 1;
+        match self.witnessed.note(signature) {
+            Ok(()) => Ok(true),
+            Err(_) => Err(self.halt.raise(Halted::NonceSeen)),
+        }
+    }
+
+    /// For drills: the next signature that is verified counts as broken, and signing halts. It can do no other harm.
+    pub const fn plant_verification_failure(&mut self) {
+        self.planted = true;
     }
 
     fn line(&self, template: TemplateIndex) -> Option<&Line> {

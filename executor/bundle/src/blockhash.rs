@@ -145,9 +145,26 @@ impl BlockhashTracker {
     /// block, and at most the rule's age. Walks.
     #[must_use]
     pub fn usable_at(&self, depth_min: u32) -> Option<RecentBlockhash> {
+        self.usable_where(depth_min, |_| true)
+    }
+
+    /// The newest hash older than `slot`'s that is usable under the tracker's rule. Walks.
+    #[must_use]
+    pub fn usable_before(&self, slot: Slot) -> Option<RecentBlockhash> {
+        self.usable_where(self.rule.depth_min, |block| block.slot < slot)
+    }
+
+    fn usable_where(
+        &self,
+        depth_min: u32,
+        fits: impl Fn(&Block) -> bool,
+    ) -> Option<RecentBlockhash> {
+        let is_usable = |depth: u32, block: &Block| {
+            depth >= depth_min && block.complete && !block.contested && fits(block)
+        };
         self.chain()
             .take_while(|(depth, _)| *depth <= self.rule.age_max)
-            .find(|(depth, block)| *depth >= depth_min && block.complete && !block.contested)
+            .find(|(depth, block)| is_usable(*depth, block))
             .map(|(_, block)| RecentBlockhash {
                 hash: block.hash,
                 slot: block.slot,
@@ -309,6 +326,13 @@ mod tests {
         block(&mut tracker, 14, 11);
         assert_eq!(usable_slot(&tracker), Some(10));
         assert_eq!(tracker.age_of(&hash_of(10)), Some(2));
+        assert_eq!(tracker.usable_before(Slot(10)), None);
+        block(&mut tracker, 15, 14);
+        let before = |slot| tracker.usable_before(Slot(slot)).map(|hash| hash.slot.0);
+        assert_eq!(
+            (before(12), before(11), before(10)),
+            (Some(11), Some(10), None)
+        );
     }
 
     #[test]

@@ -10,12 +10,14 @@ use crate::address::{
     JITO_TIP_ACCOUNTS, PUMP_BUYBACK_FEE_RECIPIENTS, PUMP_FEE_RECIPIENTS, WRAPPED_SOL,
 };
 use crate::blockhash::RecentBlockhash;
-use crate::cell::{BundleCell, CellFull};
+use crate::cell::{BUNDLE_LEN_MAX, BundleCell, CellFull};
 use crate::coin::{CoinTable, Underivable};
-use crate::ladder::{Held, LadderSigner, NoRung, NotReleased, Released, RungTrade, Wanted};
+use crate::ladder::{
+    Held, LadderSigner, NoRung, NotReleased, Released, Retired, RungTerms, RungTrade, Wanted,
+};
 use crate::pda;
 use crate::signer::{KeyClass, Signer, ThrowAway};
-use crate::signing::{Halted, Signing, TemplateIndex, Way};
+use crate::signing::{Fallback, HaltWatch, Halted, Signing, TemplateIndex, Way};
 use crate::template::{
     Aliased, CompileError, ComputeBudget, KeyField, Patch, PriceSource, Template, ValueField,
     WireVersion,
@@ -26,9 +28,11 @@ use crate::units::UnitLimits;
 
 mod draft;
 mod templates;
+mod watch;
 
-pub use draft::Draft;
+pub use draft::{Draft, DraftNames};
 use templates::{TemplateSet, TokenProgram};
+pub use watch::{Unsigned, WatchOnly};
 
 /// What the builder is made from. Lists are the operator's to override; an intent cannot.
 #[derive(Clone, Debug)]
@@ -146,6 +150,9 @@ pub enum BuilderError {
     /// No program address exists for our own key.
     #[error("no program address for the signing key")]
     Underivable,
+    /// The host gave no memory for a key.
+    #[error("no page for a key")]
+    NoPage,
 }
 
 /// Why an approved intent did not become bytes. One byte; indexes counters, so append, never reorder.
@@ -344,13 +351,24 @@ impl Builder {
         signing: Signing,
         fault: Option<Fault>,
     ) -> Result<Self, BuilderError> {
-        let trader = Trader::derive(signing.public_key()).ok_or(BuilderError::Underivable)?;
+        let user = *signing.public_key();
+        Self::assemble_for(config, &user, signing, fault)
+    }
+
+    /// As [`Self::assemble`], for transactions that `user` pays for and signs.
+    fn assemble_for(
+        config: &BuilderConfig,
+        user: &Key,
+        signing: Signing,
+        fault: Option<Fault>,
+    ) -> Result<Self, BuilderError> {
+        let trader = Trader::derive(user).ok_or(BuilderError::Underivable)?;
         let templates = TemplateSet::compile(config, &trader)?;
         let fee_recipients = recipients(&config.fee_recipients)?;
         let buyback_recipients = recipients(&config.buyback_fee_recipients)?;
         check_lists(config, &templates)?;
         Ok(Self {
-            coins: CoinTable::new(signing.public_key(), config.coin_capacity),
+            coins: CoinTable::new(user, config.coin_capacity),
             signing,
             templates: Arc::new(templates),
             tip_accounts: config.tip_accounts.clone().into(),
@@ -460,10 +478,111 @@ impl Builder {
         self.signing.ladder_signer()
     }
 
-    /// Releases the rung of `held` that serves `wanted`, as approved and no worse: neither size (what a buy spends,
-    /// what a sell gives) nor tip may exceed the intent's, a sale must ask for the approved price at least, and a slot
-    /// guard must not have run out. The amounts are read from the rung's bytes, whatever its terms say. Venue, side, lane,
-    /// coin and wallet floor are those its [`Draft`] was made for.
+    /// Slots after its blockhash's own in which a rung may still execute, if its transactions are guarded.
+    #[must_use]
+    pub const fn slot_guard_slots(&self) -> Option<u64> {
+        self.slot_guard_slots
+    }
+
+    /// The floor under the wallet's balance, for transactions built from now on.
+    #[must_use]
+    pub const fn wallet_floor(&self) -> Lamports {
+        self.wallet_floor
+    }
+
+    /// Terms of the rung that a release for `intent` would give now, were it approved with these terms as its own. The
+    /// intent's tip bounds them; its amounts do not.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn peek(&self, intent: &Intent, held: &Held, wanted: &Wanted) -> Result<RungTerms, NoRung> {
+        if held.intent_id() != intent.id {
+            return Err(NoRung::NoLadder);
+        }
+        if self.was_released(intent.id) {
+            return Err(NoRung::Spent);
+        }
+        if self.signing.health().is_err() {
+            return Err(NoRung::Halted);
+        }
+        if matches!(
+            self.fault,
+            Some(Fault::StaleBlockhash | Fault::BrokenSignature)
+        ) {
+            // Rungs do not have the fault that this builder is made to show.
+            return Err(NoRung::Terms);
+        }
+        let template = self.template_of(intent).ok_or(NoRung::Terms)?;
+        let floor = self.wallet_floor.0;
+        held.peek_if(&self.bounded(intent, wanted), |layout| {
+            layout.trade.as_ref().is_some_and(|trade| {
+                trade.template == template
+                    && trade.mint == intent.mint.0
+                    && trade.wallet_floor >= floor
+            })
+        })
+    }
+
+    /// What may be released for `intent` of what is wanted.
+    fn bounded(&self, intent: &Intent, wanted: &Wanted) -> Wanted {
+        // A rung's guard counts from its blockhash: an older one has run out.
+        let age_max = self
+            .slot_guard_slots
+            .map_or(u32::MAX, |slots| u32::try_from(slots).unwrap_or(u32::MAX));
+        Wanted {
+            tip_max: wanted.tip_max.min(intent.tip.0),
+            blockhash_age_max: wanted.blockhash_age_max.min(age_max),
+            ..*wanted
+        }
+    }
+
+    /// [`Builder::release`] into a cell, which is left as [`Builder::build`] leaves it. Returns the rung's terms, and the
+    /// ladder's memory on its way to be wiped.
+    ///
+    /// Cost: the choice and one copy. Does not allocate.
+    ///
+    /// # Errors
+    /// [`NotReleased`] gives everything back; the cell then holds no transaction.
+    pub fn release_into(
+        &mut self,
+        approved: &Approved,
+        held: Held,
+        wanted: &Wanted,
+        out: &mut BundleCell,
+    ) -> Result<(RungTerms, Retired), NotReleased> {
+        self.release_intent_into(approved, held, wanted, out)
+    }
+
+    fn release_intent_into(
+        &mut self,
+        intent: &Intent,
+        held: Held,
+        wanted: &Wanted,
+        out: &mut BundleCell,
+    ) -> Result<(RungTerms, Retired), NotReleased> {
+        out.clear();
+        let released = self.release_intent(intent, held, wanted)?;
+        let (terms, layout) = (released.terms(), released.layout());
+        let copied = out.push::<CellFull>(
+            intent.id,
+            layout.len,
+            layout.signature_at,
+            layout.message.clone(),
+            |bytes| {
+                bytes.copy_from_slice(released.bytes());
+                Ok(())
+            },
+        );
+        debug_assert!(copied.is_ok(), "what is longer than a cell is not released");
+        head(intent, &terms.blockhash, out);
+        out.tip = Lamports(terms.tip);
+        Ok((terms, released.retire()))
+    }
+
+    /// Releases the rung of `held` that serves `wanted`, as approved and no worse: the tip may not exceed the intent's, the
+    /// amounts may not either (what a buy spends, what a sell gives), the price must be the approved one at least, and a
+    /// slot guard must not have run out. The amounts are read from the rung's bytes, whatever its terms say. Venue, side,
+    /// lane, coin and wallet floor are those its [`Draft`] was made for.
     ///
     /// An intent whose rung was released is neither built nor released again, as far as the last
     /// [`RELEASED_LEN`] such intents go.
@@ -498,24 +617,13 @@ impl Builder {
             let why = NoRung::Terms;
             return Err(NotReleased { held, why });
         };
-        let size_max = match approved.side {
-            Side::Buy => approved.spend.0,
-            Side::Sell => approved.tokens.0,
-        };
-        // A rung's guard counts from its blockhash: an older one has run out.
-        let age_max = self
-            .slot_guard_slots
-            .map_or(u32::MAX, |slots| u32::try_from(slots).unwrap_or(u32::MAX));
-        let bounded = Wanted {
-            size_max: wanted.size_max.min(size_max),
-            tip_max: wanted.tip_max.min(approved.tip.0),
-            blockhash_age_max: wanted.blockhash_age_max.min(age_max),
-            ..*wanted
-        };
+        let bounded = self.bounded(approved, wanted);
         let floor = self.wallet_floor;
         let released = self.signing.release_if(held, &bounded, |rung, layout| {
             layout.trade.as_ref().is_some_and(|trade| {
-                trade.template == template && is_as_approved(trade, rung, approved, floor)
+                trade.template == template
+                    && layout.len <= BUNDLE_LEN_MAX
+                    && is_as_approved(trade, rung, approved, floor)
             })
         })?;
         self.released[self.released_count % RELEASED_LEN] = approved.id;
@@ -547,6 +655,18 @@ impl Builder {
         self.signing.counts()
     }
 
+    /// Signatures that the armed way left to the deterministic one, per [`Fallback`].
+    #[must_use]
+    pub const fn fallbacks(&self) -> &[u64; Fallback::COUNT] {
+        self.signing.fallbacks()
+    }
+
+    /// A handle that tells other threads whether signing has halted.
+    #[must_use]
+    pub fn halt_watch(&self) -> HaltWatch {
+        self.signing.halt_watch()
+    }
+
     /// Why signing halted, if it did.
     ///
     /// # Errors
@@ -565,13 +685,7 @@ impl Builder {
         out.clear();
         let place = self.lane_terms.first_place(intent.lane, intent.tip)?;
         self.push(intent, place, blockhash, out)?;
-        out.intent_id = intent.id;
-        out.trigger_at = intent.at;
-        out.slot = intent.slot;
-        out.blockhash_slot = blockhash.slot;
-        out.tip = intent.tip;
-        out.lane = intent.lane;
-        out.set_id();
+        head(intent, blockhash, out);
         Ok(())
     }
 
@@ -813,8 +927,19 @@ fn next_place(lane: LaneClass, tip: Lamports) -> Place {
     }
 }
 
-/// Whether `rung`, the bytes of one of the template's transactions, trades the intent's coin, no more of it and at no
-/// worse price than approved, under a floor no lower than the one in force.
+/// The bookkeeping of a cell whose first transaction serves `intent`.
+fn head(intent: &Intent, blockhash: &RecentBlockhash, out: &mut BundleCell) {
+    out.intent_id = intent.id;
+    out.trigger_at = intent.at;
+    out.slot = intent.slot;
+    out.blockhash_slot = blockhash.slot;
+    out.tip = intent.tip;
+    out.lane = intent.lane;
+    out.set_id();
+}
+
+/// Whether `rung`, the bytes of one of the template's transactions, trades the intent's coin for no more and at no worse
+/// price than approved, under a floor no lower than the one in force.
 fn is_as_approved(trade: &RungTrade, rung: &[u8], approved: &Intent, floor: Lamports) -> bool {
     let amount = |at: usize| Some(u64::from_le_bytes(*rung.get(at..)?.first_chunk()?));
     let (Some(tokens), Some(limit)) = (amount(trade.tokens_at), amount(trade.quote_limit_at))
@@ -822,7 +947,12 @@ fn is_as_approved(trade: &RungTrade, rung: &[u8], approved: &Intent, floor: Lamp
         return false;
     };
     let is_priced = match approved.side {
-        Side::Buy => limit <= approved.spend.0,
+        // limit / tokens <= spend / approved tokens.
+        Side::Buy => {
+            limit <= approved.spend.0
+                && u128::from(limit) * u128::from(approved.tokens.0)
+                    <= u128::from(approved.spend.0) * u128::from(tokens)
+        }
         // limit / tokens >= receive_min / approved tokens.
         Side::Sell => {
             tokens <= approved.tokens.0

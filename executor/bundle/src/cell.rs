@@ -1,5 +1,7 @@
 //! What travels from the core to the submit thread: signed bytes and what is needed to account for them.
 
+use core::mem::MaybeUninit;
+
 use market::Lamports;
 use shred_wire::txn::{LEGACY_AND_V0_LEN_MAX, SIGNATURE_LEN};
 use shred_wire::{Nanos, Slot};
@@ -10,14 +12,14 @@ pub const TRANSACTION_COUNT_MAX: usize = 5;
 /// Bytes one cell can hold: five full v0 transactions, or one full v1 and one more full v0.
 ///
 /// Five full v1 transactions would take 20 KiB a cell and 1.3 MB a ring of 64; nothing here builds them.
-/// The ring moves a whole cell, so the bound is also the copy.
+/// The bound is what a ring of cells takes; a copy takes what is in use.
 pub const BUNDLE_LEN_MAX: usize = TRANSACTION_COUNT_MAX * LEGACY_AND_V0_LEN_MAX;
 
 /// One bundle: up to five signed transactions, packed, and their bookkeeping. Fixed size, plain data, no
-/// pointers; moved by value through a ring.
+/// pointers; travels through a ring. Cloning copies the bytes in use and leaves the rest alone:
+/// [`Clone::clone_from`] into a ring's slot touches few of its cold cache lines.
 ///
 /// Stamps are the caller's: this crate knows no clock.
-#[derive(Clone)]
 #[repr(C, align(64))]
 pub struct BundleCell {
     /// Intent the first transaction serves.
@@ -41,7 +43,8 @@ pub struct BundleCell {
     ends: [u16; TRANSACTION_COUNT_MAX],
     signatures_at: [u16; TRANSACTION_COUNT_MAX],
     messages: [(u16, u16); TRANSACTION_COUNT_MAX],
-    bytes: [u8; BUNDLE_LEN_MAX],
+    /// Written up to the end of the last transaction at least; the rest is never read.
+    bytes: [MaybeUninit<u8>; BUNDLE_LEN_MAX],
 }
 
 /// The cell has no room for another transaction of that length.
@@ -66,7 +69,7 @@ impl BundleCell {
             ends: [0; TRANSACTION_COUNT_MAX],
             signatures_at: [0; TRANSACTION_COUNT_MAX],
             messages: [(0, 0); TRANSACTION_COUNT_MAX],
-            bytes: [0; BUNDLE_LEN_MAX],
+            bytes: [MaybeUninit::uninit(); BUNDLE_LEN_MAX],
         }
     }
 
@@ -88,7 +91,10 @@ impl BundleCell {
     #[must_use]
     pub fn transaction(&self, index: usize) -> Option<&[u8]> {
         let (start, end) = self.bounds(index)?;
-        self.bytes.get(start..end)
+        let bytes = self.bytes.get(start..end)?;
+        // SAFETY: `push` had every byte up to an end written before it set that end, `clone_from` copies all bytes
+        // up to the last end with the ends, and nothing else sets one or takes a byte back.
+        Some(unsafe { bytes.assume_init_ref() })
     }
 
     /// All transactions, in order.
@@ -142,7 +148,9 @@ impl BundleCell {
         }
         let start = self.start(index);
         let bytes = self.bytes.get_mut(start..start + len).ok_or(CellFull)?;
-        write(bytes)?;
+        bytes.fill(MaybeUninit::new(0));
+        // SAFETY: all of it was just written.
+        write(unsafe { bytes.assume_init_mut() })?;
         self.intent_ids[index] = intent_id;
         // Offsets fit: BUNDLE_LEN_MAX is far below 65,536.
         self.ends[index] = (start + len) as u16;
@@ -186,6 +194,49 @@ impl BundleCell {
 }
 
 const _: () = assert!(BUNDLE_LEN_MAX <= u16::MAX as usize);
+
+impl Clone for BundleCell {
+    fn clone(&self) -> Self {
+        let mut clone = Self::new();
+        clone.clone_from(self);
+        clone
+    }
+
+    #[inline]
+    fn clone_from(&mut self, source: &Self) {
+        let Self {
+            intent_id,
+            trigger_at,
+            built_at,
+            slot,
+            blockhash_slot,
+            tip,
+            signature,
+            lane,
+            count,
+            intent_ids,
+            ends,
+            signatures_at,
+            messages,
+            bytes,
+        } = source;
+        self.intent_id = *intent_id;
+        self.trigger_at = *trigger_at;
+        self.built_at = *built_at;
+        self.slot = *slot;
+        self.blockhash_slot = *blockhash_slot;
+        self.tip = *tip;
+        self.signature = *signature;
+        self.lane = *lane;
+        self.count = *count;
+        self.intent_ids = *intent_ids;
+        self.ends = *ends;
+        self.signatures_at = *signatures_at;
+        self.messages = *messages;
+        let used = ..source.start(source.count());
+        self.bytes[used].copy_from_slice(&bytes[used]);
+    }
+}
 
 impl core::fmt::Debug for BundleCell {
     /// Shows no bytes: signed transactions are not for logs, and those of earlier bundles may still lie here.
@@ -268,6 +319,29 @@ mod tests {
         push(&mut cell, 100, 1).unwrap();
         assert!(cell.pop_repeated());
         assert_eq!((cell.count(), cell.transaction(2)), (2, None));
+    }
+
+    #[test]
+    fn a_clone_holds_what_is_in_use_whatever_was_there_before() {
+        let (mut longer, mut shorter) = (BundleCell::new(), BundleCell::new());
+        for fill in 1..=3 {
+            push(&mut longer, 1_000, fill).unwrap();
+        }
+        push(&mut shorter, 300, 9).unwrap();
+        shorter.set_id();
+        (shorter.intent_id, shorter.tip) = (7, Lamports(5));
+        for mut slot in [longer.clone(), BundleCell::new()] {
+            slot.clone_from(&shorter);
+            assert_eq!(slot.transactions().collect::<Vec<_>>(), [[9; 300]]);
+            assert_eq!((slot.intent_id, slot.tip), (7, Lamports(5)));
+            assert_eq!(
+                (slot.signature, slot.message(0)),
+                ([9; 64], shorter.message(0))
+            );
+            push(&mut slot, 20, 4).unwrap();
+            assert_eq!(slot.transaction(1).unwrap(), [4; 20]);
+        }
+        assert_eq!(longer.clone().transaction(2).unwrap(), [3; 1_000]);
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub struct LadderCapacity {
 /// Which rungs a ladder has: every size with every tip with every blockhash.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid<'a> {
-    /// What is traded, in the caller's unit (lamports to spend, tokens to sell), ascending.
+    /// What the rungs differ in, in the caller's unit (tokens to buy for a fixed spend, the least that a fixed sale must
+    /// bring), ascending. More is the better price for us.
     pub sizes: &'a [u64],
     /// Tips, lamports, ascending.
     pub tips: &'a [u64],
@@ -223,6 +224,12 @@ pub struct LadderSigner {
 impl LadderSigner {
     pub(crate) const fn new(pair: SigningPair, halt: Arc<Halt>) -> Self {
         Self { pair, halt }
+    }
+
+    /// The account that pays and signs.
+    #[must_use]
+    pub fn public_key(&self) -> &Key {
+        self.pair.public_key()
     }
 
     /// Renders and signs every rung of `grid` for one intent. `render` writes the unsigned transaction of the
@@ -451,6 +458,30 @@ impl Held {
         }
     }
 
+    /// The terms of the rung that a release of `wanted` would give.
+    ///
+    /// # Errors
+    /// Why there is none.
+    #[inline]
+    pub fn peek(&self, wanted: &Wanted) -> Result<RungTerms, NoRung> {
+        self.peek_if(wanted, |_| true)
+    }
+
+    /// [`Held::peek`] into a ladder whose layout `admits` takes.
+    #[inline]
+    pub(crate) fn peek_if(
+        &self,
+        wanted: &Wanted,
+        admits: impl FnOnce(&RungLayout) -> bool,
+    ) -> Result<RungTerms, NoRung> {
+        let Some(Ladder(memory)) = &self.ladder else {
+            return Err(NoRung::NoLadder);
+        };
+        let choice = memory.choose(wanted)?;
+        let admitted = admits(&memory.layout);
+        admitted.then(|| memory.terms(choice)).ok_or(NoRung::Terms)
+    }
+
     /// Gives up the right to a rung, to sign this intent another way. What is returned goes back to be wiped.
     #[must_use]
     pub fn forgo(self) -> Option<Retired> {
@@ -493,9 +524,9 @@ impl Held {
 /// What the trigger wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wanted {
-    /// Largest size; the largest rung not above it is chosen.
+    /// Largest size.
     pub size_max: u64,
-    /// Smallest size worth trading; zero takes any.
+    /// Smallest size; the smallest rung not below it is chosen.
     pub size_min: u64,
     /// Smallest tip, lamports; the smallest rung not below it is chosen.
     pub tip_min: u64,
@@ -513,7 +544,7 @@ pub struct Wanted {
 pub enum NoRung {
     /// No ladder has arrived yet.
     NoLadder,
-    /// Every size is above the largest or below the smallest wanted.
+    /// No size between the smallest and the largest wanted.
     Size,
     /// No tip between the smallest and the largest wanted.
     Tip,
@@ -576,8 +607,8 @@ impl Memory {
         let (sizes, tips) = (self.sizes.as_slice(), self.tips.as_slice());
         let size = sizes
             .iter()
-            .rposition(|size| *size <= wanted.size_max)
-            .filter(|index| sizes[*index] >= wanted.size_min)
+            .position(|size| *size >= wanted.size_min)
+            .filter(|index| sizes[*index] <= wanted.size_max)
             .ok_or(NoRung::Size)?;
         let tip = tips
             .iter()
@@ -606,6 +637,18 @@ impl Memory {
     fn retract(&mut self, slot: u64) {
         for (index, held) in self.slots.as_slice().iter().enumerate() {
             self.retracted |= u64::from(*held == slot) << index;
+        }
+    }
+
+    #[inline]
+    fn terms(&self, choice: Choice) -> RungTerms {
+        RungTerms {
+            size: self.sizes.values[choice.size],
+            tip: self.tips.values[choice.tip],
+            blockhash: RecentBlockhash {
+                hash: self.blockhashes[choice.blockhash],
+                slot: Slot(self.slots.values[choice.blockhash]),
+            },
         }
     }
 
@@ -651,15 +694,7 @@ impl Released {
     #[inline]
     #[must_use]
     pub fn terms(&self) -> RungTerms {
-        let Self { memory, choice } = self;
-        RungTerms {
-            size: memory.sizes.values[choice.size],
-            tip: memory.tips.values[choice.tip],
-            blockhash: RecentBlockhash {
-                hash: memory.blockhashes[choice.blockhash],
-                slot: Slot(memory.slots.values[choice.blockhash]),
-            },
-        }
+        self.memory.terms(self.choice)
     }
 
     /// Gives the memory up once the bytes are copied. O(1): the signing thread wipes it.

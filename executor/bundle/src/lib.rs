@@ -20,6 +20,7 @@ pub mod builder;
 pub mod cell;
 mod coin;
 mod ed25519;
+pub mod host;
 mod instruction;
 pub mod ladder;
 mod launchlab;
@@ -39,10 +40,12 @@ pub mod units;
 pub use blockhash::{
     BlockhashCell, BlockhashRule, BlockhashSource, BlockhashTracker, RecentBlockhash,
 };
-pub use builder::{BuildReject, Builder, BuilderConfig, BuilderError, Draft, Fault};
+pub use builder::{
+    BuildReject, Builder, BuilderConfig, BuilderError, Draft, Fault, Unsigned, WatchOnly,
+};
 pub use cell::BundleCell;
 pub use signer::{KeyError, Live, Signer, ThrowAway};
-pub use signing::{Halted, Signing, TemplateIndex, Way};
+pub use signing::{Fallback, HaltWatch, Halted, Signing, TemplateIndex, Way};
 pub use template::{ComputeBudget, WireVersion};
 pub use transaction::WrappedSol;
 pub use units::{MEASURED_UNITS, UnitLimits};

@@ -10,8 +10,9 @@
 //! everywhere else: the caller cannot tell from the call. [`Signing::release`] gives one rung of a
 //! [`crate::ladder`]. All ways stop at once when signing halts.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use market::Key;
 
@@ -47,6 +48,32 @@ impl Way {
     }
 }
 
+/// Why a signature was made the deterministic way though nonces are made ahead. One byte; indexes counters, so append,
+/// never reorder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Fallback {
+    /// No nonce was waiting for the template.
+    Dry,
+    /// The template has no pool.
+    NoPool,
+    /// The message is longer than what is verified.
+    TooLong,
+    /// Verification lags, or has ended: what is not verified must not leave.
+    Unverified,
+}
+
+impl Fallback {
+    /// Number of reasons.
+    pub const COUNT: usize = 4;
+
+    /// Names for metrics, indexed by the discriminant.
+    #[must_use]
+    pub const fn names() -> [&'static str; Self::COUNT] {
+        ["dry", "no_pool", "too_long", "unverified"]
+    }
+}
+
 /// Why nothing is signed any more. Never lifted: the process must be looked at by a person.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[repr(u8)]
@@ -62,11 +89,36 @@ pub enum Halted {
     Forked = 3,
 }
 
+impl Halted {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::NonceSeen, Self::VerificationFailed, Self::Forked];
+
+    /// The reason's name, for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonceSeen => "nonce_seen",
+            Self::VerificationFailed => "verification_failed",
+            Self::Forked => "forked",
+        }
+    }
+}
+
 /// Halts every way of signing, from whichever thread notices first.
 #[derive(Debug, Default)]
 pub(crate) struct Halt(AtomicU8);
 
+/// One for each key of this process, for ever: who halts must reach all that sign with it, whoever made them and
+/// whenever, and nothing lifts a halt. Locked at start only.
+static HALTS: Mutex<BTreeMap<Key, Arc<Halt>>> = Mutex::new(BTreeMap::new());
+
 impl Halt {
+    /// That of a key.
+    fn of(public_key: &Key) -> Arc<Self> {
+        let mut halts = HALTS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(halts.entry(*public_key).or_default())
+    }
+
     /// Halts, and returns the reason. The first reason stays, unless a later one costs the key.
     #[cfg_attr(not(feature = "armed-nonces"), allow(dead_code))]
     #[cold]
@@ -90,7 +142,21 @@ impl Halt {
     }
 }
 
-/// Signs with one key, in whichever ways were opened. Owned by the core.
+/// Tells from any thread whether signing with a key has halted. Cannot halt it.
+#[derive(Clone, Debug)]
+pub struct HaltWatch(Arc<Halt>);
+
+impl HaltWatch {
+    /// Why signing halted, if it did. Cost: one load.
+    #[inline]
+    #[must_use]
+    pub fn reason(&self) -> Option<Halted> {
+        self.0.check().err()
+    }
+}
+
+/// Signs with one key, in whichever ways were opened. Owned by the core. All that sign with one key in a process halt
+/// together.
 pub struct Signing {
     pair: SigningPair,
     #[cfg(feature = "armed-nonces")]
@@ -104,10 +170,10 @@ impl Signing {
     #[must_use]
     pub fn deterministic<C: KeyClass>(signer: Signer<C>) -> Self {
         Self {
+            halt: Halt::of(signer.public_key()),
             pair: signer.into_pair(),
             #[cfg(feature = "armed-nonces")]
             armed: None,
-            halt: Arc::default(),
             counts: [0; Way::COUNT],
         }
     }
@@ -125,11 +191,10 @@ impl Signing {
         entropy: E,
         prefixes: &[&[u8]],
     ) -> Result<(Self, Arming), ArmError> {
-        let halt = Arc::default();
+        let halt = Halt::of(signer.public_key());
         let (armed, arming) = armed::halves(&signer, proof, entropy, prefixes, &halt)?;
         let mut signing = Self::deterministic(signer);
         signing.armed = Some(armed);
-        signing.halt = halt;
         Ok((signing, arming))
     }
 
@@ -215,7 +280,7 @@ impl Signing {
     }
 
     /// Takes note of a signature of ours seen outside, such as one from before this start: its nonce will
-    /// never be released.
+    /// never be released. Only of one that verifies strictly (`Arming::witness`): anybody can copy half of a signature.
     pub fn remember(&mut self, signature: &[u8; 64]) {
         #[cfg(feature = "armed-nonces")]
         if let Some(armed) = &mut self.armed {
@@ -230,6 +295,22 @@ impl Signing {
     #[must_use]
     pub const fn counts(&self) -> &[u64; Way::COUNT] {
         &self.counts
+    }
+
+    /// Signatures that the armed way left to the deterministic one, per [`Fallback`]. None without the armed way.
+    #[must_use]
+    pub const fn fallbacks(&self) -> &[u64; Fallback::COUNT] {
+        #[cfg(feature = "armed-nonces")]
+        if let Some(armed) = &self.armed {
+            return armed.fallbacks();
+        }
+        &[0; Fallback::COUNT]
+    }
+
+    /// A handle that tells other threads whether signing has halted.
+    #[must_use]
+    pub fn halt_watch(&self) -> HaltWatch {
+        HaltWatch(Arc::clone(&self.halt))
     }
 
     #[cfg(test)]
@@ -281,16 +362,15 @@ mod tests {
 
     #[test]
     fn once_halted_no_way_signs() {
-        for reason in [
-            Halted::NonceSeen,
-            Halted::VerificationFailed,
-            Halted::Forked,
-        ] {
-            let signer = Signer::<ThrowAway>::from_seed(&[3; 32]).unwrap();
+        for reason in Halted::ALL {
+            // A key of its own: it stays halted as long as this process lives.
+            let signer = Signer::<ThrowAway>::from_seed(&[200 + reason as u8; 32]).unwrap();
             let mut signing = Signing::deterministic(signer);
             assert_eq!(signing.health(), Ok(()));
+            assert_eq!(signing.halt_watch().reason(), None);
             signing.halt.raise(reason);
             assert_eq!(signing.health(), Err(reason));
+            assert_eq!(signing.halt_watch().reason(), Some(reason));
             assert_eq!(signing.sign(b"message", TemplateIndex(0)), Err(reason));
             let held = Intents::default().hold(1).unwrap();
             let wanted = Wanted {
@@ -305,6 +385,24 @@ mod tests {
             assert_eq!(refused.why, NoRung::Halted);
             assert_eq!(signing.counts(), &[0; Way::COUNT]);
         }
+    }
+
+    /// Goal: who notices first stops all that sign with the key, made before or after, and nobody else.
+    #[test]
+    fn all_that_sign_with_one_key_halt_together() {
+        let made = |seed: u8| {
+            let signer = Signer::<ThrowAway>::from_seed(&[seed; 32]).unwrap();
+            Signing::deterministic(signer)
+        };
+        let (one, mut two, mut other) = (made(210), made(210), made(211));
+        one.halt.raise(Halted::VerificationFailed);
+        drop(one);
+        let mut later = made(210);
+        for signing in [&mut two, &mut later] {
+            let refused = signing.sign(b"message", TemplateIndex(0));
+            assert_eq!(refused, Err(Halted::VerificationFailed));
+        }
+        assert!(other.sign(b"message", TemplateIndex(0)).is_ok());
     }
 
     #[test]
@@ -328,5 +426,9 @@ mod tests {
         assert_eq!(Way::names()[Way::Armed as usize], "armed");
         assert_eq!(Way::names()[Way::Presigned as usize], "presigned");
         assert_eq!(NoRung::names()[NoRung::Halted as usize], "halted");
+        assert_eq!(Fallback::names()[Fallback::Dry as usize], "dry");
+        let last = Fallback::Unverified as usize;
+        assert_eq!(Fallback::names()[last], "unverified");
+        assert_eq!(last + 1, Fallback::COUNT);
     }
 }

@@ -259,6 +259,18 @@ impl ComputeBudget {
         }
     }
 
+    /// These terms for `units`, at a unit price that costs what these cost in total, rounded down.
+    #[must_use]
+    pub fn for_units(self, units: u32) -> Self {
+        let micro = u128::from(self.unit_price_micro_lamports) * u128::from(self.unit_limit);
+        let price = micro / u128::from(units.max(1));
+        Self {
+            unit_limit: units,
+            unit_price_micro_lamports: u64::try_from(price).unwrap_or(u64::MAX),
+            ..self
+        }
+    }
+
     /// The three instructions of v0. Source: solana-compute-budget-interface 3 (borsh tags 2, 3, 4).
     fn instructions(&self, price: PriceSource) -> [InstructionSpec; 3] {
         let of = |tag: u8, value: &[u8]| InstructionSpec {

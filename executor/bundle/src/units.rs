@@ -42,6 +42,17 @@ impl UnitLimits {
         self
     }
 
+    /// These, with `units` for one side wherever it is traded.
+    #[must_use]
+    pub const fn with_side(mut self, side: Side, units: u32) -> Self {
+        let mut venue = 0;
+        while venue < self.0.len() {
+            self.0[venue][side as usize] = Some(units);
+            venue += 1;
+        }
+        self
+    }
+
     /// The limit for one venue and side, if there is one.
     #[must_use]
     pub const fn of(&self, venue: Venue, side: Side) -> Option<u32> {
@@ -52,5 +63,51 @@ impl UnitLimits {
 impl Default for UnitLimits {
     fn default() -> Self {
         MEASURED_UNITS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::ComputeBudget;
+
+    #[test]
+    fn one_side_is_set_on_every_venue_and_the_other_left() {
+        let limits = MEASURED_UNITS.with_side(Side::Sell, 7);
+        for venue in Venue::ALL {
+            assert_eq!(limits.of(venue, Side::Sell), Some(7));
+            let buys = MEASURED_UNITS.of(venue, Side::Buy);
+            assert_eq!(limits.of(venue, Side::Buy), buys);
+        }
+    }
+
+    /// Goal: asking for fewer units does not make the same budget pay less, nor ever more, than a unit's rounding.
+    #[test]
+    fn a_budget_costs_the_same_for_other_units() {
+        for (price, limit) in [
+            (25_000, 400_000),
+            (1, 400_000),
+            (0, 10_000),
+            (u64::MAX, 1_400_000),
+        ] {
+            let budget = ComputeBudget {
+                unit_limit: limit,
+                unit_price_micro_lamports: price,
+                loaded_accounts_data_size_limit: 0,
+            };
+            for units in [60_000, 130_000, 400_000, 1_400_000] {
+                let other = budget.for_units(units);
+                assert_eq!(other.unit_limit, units);
+                let (was, is) = (
+                    budget.priority_fee_lamports(),
+                    other.priority_fee_lamports(),
+                );
+                let rounding = u64::from(units).div_ceil(1_000_000);
+                assert!(
+                    is <= was && (was - is <= rounding || price == u64::MAX),
+                    "{was} {is}"
+                );
+            }
+        }
     }
 }

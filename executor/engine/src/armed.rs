@@ -73,12 +73,32 @@ struct Item {
     ready: bool,
     /// Position in order of arming: the oldest fires first.
     ordinal: u64,
+    /// How often what it led to was refused, and the slot from which it may lead to something again.
+    refused_count: u8,
+    waits_until: Slot,
+}
+
+/// Refusals of what a signal led to after which it is given up.
+const REFUSALS_MAX: u8 = 3;
+
+impl Item {
+    fn order(&self, index: usize) -> Order {
+        let signal = &self.signal.signal;
+        Order {
+            index,
+            signal_id: signal.signal_id,
+            max_notional: Lamports(self.signal.max_notional_lamports),
+            max_slippage: Bps(u16::try_from(signal.max_slippage_bps).unwrap_or(u16::MAX)),
+        }
+    }
 }
 
 /// A fixed number of waiting signals.
 #[derive(Debug)]
 pub(crate) struct ArmedTable {
     items: Box<[Option<Item>]>,
+    /// Which items there are, a bit each: every event asks, and most of the table is empty.
+    taken: Box<[u64]>,
     count: usize,
     seen: Recent<u64>,
     policy: SignalPolicy,
@@ -100,6 +120,7 @@ impl ArmedTable {
     ) -> Self {
         Self {
             items: vec![None; capacity].into_boxed_slice(),
+            taken: vec![0; capacity.div_ceil(64)].into_boxed_slice(),
             count: 0,
             seen: Recent::new(SEEN_LEN),
             policy,
@@ -152,39 +173,75 @@ impl ArmedTable {
             return None;
         }
         let fits = |item: &Item| {
-            item.ready && item.signal.signal.side == side && meets(&item.signal, occasion)
+            item.ready
+                && slot >= item.waits_until
+                && item.signal.signal.side == side
+                && meets(&item.signal, occasion)
         };
         let live =
             |item: &Item| item.signal.is_live_realtime(now.0) && !self.is_stale(&item.signal, slot);
-        let candidates = self
-            .items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| Some((index, item.as_ref()?)));
-        let (index, item) = candidates
+        let (index, item) = self
+            .waiting()
             .filter(|(_, item)| fits(item) && live(item))
             .min_by_key(|(_, item)| item.ordinal)?;
-        Some(Order {
-            index,
-            signal_id: item.signal.signal.signal_id,
-            max_notional: Lamports(item.signal.max_notional_lamports),
-            max_slippage: Bps(
-                u16::try_from(item.signal.signal.max_slippage_bps).unwrap_or(u16::MAX)
-            ),
-        })
+        Some(item.order(index))
+    }
+
+    /// The live buy at `index` that names a coin, if it is ready to meet its event. Indexes run to the capacity.
+    pub(crate) fn named_buy(&self, index: usize, now: Nanos, slot: Slot) -> Option<(Mint, Order)> {
+        let item = self.items.get(index)?.as_ref()?;
+        let signal = &item.signal.signal;
+        let is_live = item.signal.is_live_realtime(now.0) && !self.is_stale(&item.signal, slot);
+        let is_named_buy = signal.side == Side::Buy && !signal.is_next_launch();
+        (item.ready && is_named_buy && is_live && !signal.is_veto())
+            .then(|| (Mint(signal.mint), item.order(index)))
+    }
+
+    /// Every live buy that names a coin and is ready to meet its event.
+    pub(crate) fn named_buys(&self, now: Nanos, slot: Slot) -> impl Iterator<Item = (Mint, Order)> {
+        self.waiting()
+            .filter_map(move |(index, _)| self.named_buy(index, now, slot))
+    }
+
+    /// One of them, by turns; at some turns none.
+    pub(crate) fn next_named_buy(
+        &self,
+        turn: usize,
+        now: Nanos,
+        slot: Slot,
+    ) -> Option<(Mint, Order)> {
+        self.named_buys(now, slot)
+            .nth(turn.checked_rem(self.count)?)
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.items.len()
+    }
+
+    /// What an order led to was refused before it left: it waits for the next slot, so that not every event tries it again,
+    /// and is given up at the third time. Whether it was given up.
+    pub(crate) fn refused(&mut self, order: &Order, slot: Slot) -> bool {
+        let Some(item) = self.items.get_mut(order.index).and_then(Option::as_mut) else {
+            return false;
+        };
+        item.refused_count = item.refused_count.saturating_add(1);
+        item.waits_until = Slot(slot.0.saturating_add(1));
+        let is_spent = item.refused_count >= REFUSALS_MAX;
+        if is_spent {
+            self.forget(order.index);
+        }
+        is_spent
     }
 
     /// Uses an order up.
     pub(crate) fn fire(&mut self, order: &Order) {
-        if self.items[order.index].take().is_some() {
-            self.count -= 1;
-        }
+        self.forget(order.index);
     }
 
     /// Whether a live veto forbids entering the coin: its own, or one on launches when this is one.
     pub(crate) fn vetoes(&self, occasion: Occasion, now: Nanos, slot: Slot) -> bool {
         self.count > 0
-            && self.items.iter().flatten().any(|item| {
+            && self.waiting().any(|(_, item)| {
                 item.signal.signal.is_veto()
                     && meets(&item.signal, occasion)
                     && item.signal.is_live_realtime(now.0)
@@ -202,10 +259,28 @@ impl ArmedTable {
                 continue;
             };
             if !item.signal.is_live_realtime(now.0) || self.is_stale(&item.signal, slot) {
-                self.items[index] = None;
-                self.count -= 1;
+                self.forget(index);
                 self.expired += 1;
             }
+        }
+    }
+
+    /// Every item with its index.
+    fn waiting(&self) -> impl Iterator<Item = (usize, &Item)> {
+        let words = self.taken.iter().zip((0..).step_by(64));
+        let indexes = words.flat_map(|(word, from)| {
+            // Each step takes the lowest bit off.
+            let rest = |word: &u64| Some(word & (word - 1)).filter(|rest| *rest != 0);
+            core::iter::successors(Some(*word).filter(|word| *word != 0), rest)
+                .map(move |word| from + word.trailing_zeros() as usize)
+        });
+        indexes.filter_map(|index| Some((index, self.items.get(index)?.as_ref()?)))
+    }
+
+    fn forget(&mut self, index: usize) {
+        if self.items[index].take().is_some() {
+            self.taken[index / 64] &= !(1 << (index % 64));
+            self.count -= 1;
         }
     }
 
@@ -246,15 +321,15 @@ impl ArmedTable {
     }
 
     fn insert(&mut self, signal: ArmedSignal, ready: bool) -> Result<(), ArmReject> {
-        let vacant = self
-            .items
-            .iter_mut()
-            .find(|item| item.is_none())
-            .ok_or(ArmReject::TableFull)?;
-        *vacant = Some(Item {
+        let vacant = self.items.iter().position(Option::is_none);
+        let index = vacant.ok_or(ArmReject::TableFull)?;
+        self.taken[index / 64] |= 1 << (index % 64);
+        self.items[index] = Some(Item {
             signal,
             ready,
             ordinal: self.next_ordinal,
+            refused_count: 0,
+            waits_until: Slot(0),
         });
         self.next_ordinal += 1;
         self.count += 1;
@@ -491,6 +566,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_large_table_finds_the_signal_in_every_place() {
+        let mut table = ArmedTable::new(130, SignalPolicy::Single, &[], 32);
+        for id in 1..=130 {
+            let mut signal = signal(id, Family::Onchain);
+            signal.signal.mint = [id as u8; 32];
+            table.arm(&signal, NOW, Slot(10)).unwrap();
+        }
+        let find = |table: &ArmedTable, id: u64| {
+            let occasion = Occasion::Coin(Mint([id as u8; 32]));
+            table.order(occasion, Side::Buy, NOW, Slot(10))
+        };
+        for id in (1..=130).rev() {
+            let order = find(&table, id).unwrap();
+            assert_eq!(order.signal_id, id);
+            table.fire(&order);
+            assert_eq!(find(&table, id), None);
+        }
+        assert_eq!(table.count(), 0);
+        table
+            .arm(&signal(131, Family::Onchain), NOW, Slot(10))
+            .unwrap();
+        assert!(order(&table).is_some(), "a place is used again");
     }
 
     #[test]

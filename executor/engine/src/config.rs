@@ -2,7 +2,7 @@
 
 use bundle::BlockhashRule;
 use market::FeeSchedule;
-use risk::{LimitError, Limits};
+use risk::{FailureLimit, LimitError, Limits};
 use strategy::{ParamError, Params};
 
 use crate::armed::SignalPolicy;
@@ -45,6 +45,8 @@ pub struct EngineConfig {
     pub act_on_unverified: bool,
     /// Which blockhash is taken from the stream.
     pub blockhash_rule: BlockhashRule,
+    /// How many failures of our own transactions, as a layout that moved makes them, disable a venue.
+    pub failure_limit: FailureLimit,
 }
 
 impl Default for EngineConfig {
@@ -66,6 +68,7 @@ impl Default for EngineConfig {
             dependent_sources: Vec::new(),
             act_on_unverified: false,
             blockhash_rule: BlockhashRule::default(),
+            failure_limit: FailureLimit::default(),
         }
     }
 }

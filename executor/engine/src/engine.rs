@@ -1,22 +1,24 @@
 //! The path from a transaction to a bundle, and the account of what came of it.
 
 mod booking;
+mod laddering;
 
 use std::sync::Arc;
 
+use self::laddering::Rung;
 use brain_wire::{ArmedSignal, Side as SignalSide};
 use bundle::{
     BlockhashCell, BlockhashSource, BlockhashTracker, Builder, BundleCell, RecentBlockhash,
 };
 use market::{
-    Applied, Circumstances, Corrected, CurveTable, CurveTruth, Lamports, Lineage, Listing,
-    LookupTables, MarketEvent, Mint, PoolAction, PoolApplied, PoolTable, PoolTruth, Side,
-    TableApply, VenueTerms, decode, pump_amm,
+    Applied, Circumstances, Corrected, Curve, CurveTable, CurveTruth, Decoded, HoldingTruth,
+    Lamports, Lineage, Listing, LookupTables, MarketEvent, Mint, PoolAction, PoolApplied,
+    PoolTable, PoolTruth, Side, TableApply, VenueTerms, decode, pump_amm,
 };
-use risk::{Approved, Control, Gate, Limits, Reservation};
+use risk::{Approved, Control, Disabled, Failures, Gate, Limits, Reservation};
 use shred_resolve::{BlockEnd, Equivocation, ResolvedTxn, Retract, RetractReason, Sink, Verdict};
 use shred_wire::{Nanos, Slot};
-use strategy::{Entry, Intent, Origin, ParamError, Params, Pass, Position};
+use strategy::{Entry, Intent, LaneClass, Origin, ParamError, Params, Pass, Position};
 use strategy::{consider, consider_time, creator_denied, enter, exit};
 
 use crate::armed::{ArmReject, ArmedTable, Occasion, Order};
@@ -24,6 +26,7 @@ use crate::config::{EngineConfig, EngineError};
 use crate::counters::Counters;
 use crate::hash::StateHash;
 use crate::inflight::{Inclusion, Inflight, InflightTable, State};
+use crate::ladders::LadderDesk;
 use crate::output::{NoTicks, Note, Output, Stages, Ticks};
 use crate::positions::Positions;
 use crate::recent::Recent;
@@ -38,6 +41,9 @@ static NO_TABLES: &LookupTables = &LookupTables::none();
 /// How far account data may be ahead of the shreds: what is further is no slot of this chain, and believing it would make
 /// all that comes later look old.
 const TRUTH_AHEAD_MAX: u64 = 512;
+/// How far the last account data may be behind the shreds for a lane on which failures land: without it nobody would know
+/// whether an entry filled.
+const TRUTH_BEHIND_MAX: u64 = 32;
 /// Slots with two versions remembered.
 const CONTESTED_LEN: usize = 16;
 
@@ -55,6 +61,7 @@ pub struct Engine<T = NoTicks> {
     lineage: Lineage,
     armed: ArmedTable,
     gate: Gate,
+    failures: Failures,
     builder: Builder,
     tracker: BlockhashTracker,
     /// Slots after which a confirmed blockhash is not signed over any more.
@@ -62,11 +69,16 @@ pub struct Engine<T = NoTicks> {
     confirmed: Option<Arc<BlockhashCell>>,
     inflight: InflightTable,
     positions: Positions,
+    ladders: Option<LadderDesk>,
+    /// Turns that [`Engine::rehearse`] has had.
+    rehearsed: usize,
     cell: Box<BundleCell>,
     unverified: Recent<(u64, Touched)>,
     /// First sequence that is still in `unverified`.
     unverified_from: u64,
     contested: Recent<Slot>,
+    /// Latest slot that account data was of; none before any came.
+    told: Option<Slot>,
     act_on_unverified: bool,
     inflight_slots_max: u64,
     exit_retry_slots: u64,
@@ -126,16 +138,20 @@ impl<T: Ticks> Engine<T> {
                 *signal_slots_max,
             ),
             gate: Gate::new(config.limits, control)?,
+            failures: Failures::new(config.failure_limit),
             builder,
             tracker: BlockhashTracker::new(config.blockhash_rule),
             blockhash_slots_max: u64::from(config.blockhash_rule.age_max),
             confirmed: None,
             inflight: InflightTable::new(config.inflight_capacity),
             positions: Positions::new(usize::from(config.limits.positions_max)),
+            ladders: None,
+            rehearsed: 0,
             cell: Box::default(),
             unverified: Recent::new(UNVERIFIED_LEN),
             unverified_from: 0,
             contested: Recent::new(CONTESTED_LEN),
+            told: None,
             act_on_unverified: config.act_on_unverified,
             inflight_slots_max: config.inflight_slots_max,
             exit_retry_slots: config.exit_retry_slots,
@@ -161,6 +177,23 @@ impl<T: Ticks> Engine<T> {
     #[must_use]
     pub fn with_lookup_tables(mut self, cell: Arc<TableCell>) -> Self {
         self.tables = cell;
+        self
+    }
+
+    /// Has transactions for armed signals and open positions signed ahead, where the coin is known, so that a trigger
+    /// only chooses one. The other half of `desk` belongs on a thread off the core; without it nothing changes but
+    /// that nothing arrives.
+    ///
+    /// # Panics
+    /// When `desk` was not made for the key of this engine's builder ([`Builder::ladder_signer`]).
+    #[must_use]
+    pub fn with_ladders(mut self, desk: LadderDesk) -> Self {
+        assert_eq!(
+            desk.key(),
+            self.builder.public_key(),
+            "ladders are signed with the engine's key"
+        );
+        self.ladders = Some(desk);
         self
     }
 
@@ -193,8 +226,10 @@ impl<T: Ticks> Engine<T> {
         let tables = tables.as_deref().unwrap_or(NO_TABLES);
         let intent = own.and_then(|index| self.inflight.get(index));
         let intent = intent.map(|item| item.intent);
-        let decoded = decode(&txn.view, tables, txn.slot, txn.at, &mut |event| {
-            let event = intent.map_or(event, |intent| told_by(&intent, event));
+        let decoded = decode(&txn.view, tables, txn.slot, txn.at, &mut |mut event| {
+            if let Some(intent) = &intent {
+                tell(intent, &mut event);
+            }
             let moved = self.event(&event, txn);
             match (own, moved) {
                 (Some(_), Some(quote)) => fill = Some(quote),
@@ -203,16 +238,10 @@ impl<T: Ticks> Engine<T> {
             }
             out.note(&Note::Event(&event));
         });
-        for (total, count) in self
-            .counters
-            .decode_rejected
-            .iter_mut()
-            .zip(decoded.rejected)
-        {
-            *total += u64::from(count);
-        }
+        self.count_rejected(&decoded);
         if let Some(index) = own {
             self.include(index, fill, txn, out);
+            self.look_after_ladders();
         }
         self.sweep_if_due(out);
     }
@@ -231,10 +260,12 @@ impl<T: Ticks> Engine<T> {
             block.ticks_complete,
         );
         self.advance(block.slot, block.at);
+        self.settle_unknown(out);
         self.expire_inflight(out);
         self.armed.sweep(self.now, self.slot);
         self.counters.signal_expired = self.armed.expired();
         self.sweep_if_due(out);
+        self.look_after_ladders();
     }
 
     /// Lets time pass without an event, so that positions expire while nothing comes in. Not needed where
@@ -242,9 +273,17 @@ impl<T: Ticks> Engine<T> {
     pub fn tick<O: Output + ?Sized>(&mut self, now: Nanos, out: &mut O) {
         self.stages.entered = self.ticks.now();
         self.advance(self.slot, now);
+        self.settle_unknown(out);
         self.armed.sweep(self.now, self.slot);
         self.counters.signal_expired = self.armed.expired();
         self.sweep_if_due(out);
+    }
+
+    /// For when nothing waits: reckons what one of the armed signals and one of the positions would lead to and forgets it,
+    /// so that code and state are in the caches when their trigger comes. Decides and changes nothing, so it may be called
+    /// as often as one likes, or never. Cost: up to some 500 ns.
+    pub fn rehearse(&mut self) {
+        self.rehearse_next();
     }
 
     /// Arms a signal for the event it names. `now` is realtime, as stamps of datagrams are.
@@ -259,7 +298,10 @@ impl<T: Ticks> Engine<T> {
         self.hash
             .words([tag::SIGNAL, signal.signal.signal_id, code]);
         match armed {
-            Ok(()) => self.counters.signal_armed += 1,
+            Ok(()) => {
+                self.counters.signal_armed += 1;
+                self.look_after_ladders();
+            }
             Err(reason) => self.counters.signal_rejected[reason as usize] += 1,
         }
         armed
@@ -277,7 +319,28 @@ impl<T: Ticks> Engine<T> {
             self.counters.own_rejected += 1;
             if let Some(intent) = intent {
                 self.defer(&intent);
+                if intent.side == Side::Sell {
+                    self.positions.exit_missed(&intent.mint, self.slot);
+                }
             }
+        }
+    }
+
+    /// Somebody who ran the transaction of `intent_id` says which custom error its program ended with. Several of those
+    /// that a moved layout makes ([`risk::DRIFT_CODES`]) disable the venue for entries. To be told before
+    /// [`Engine::rejected`], which may forget the intent.
+    pub fn failed(&mut self, intent_id: u64, code: u32) {
+        let index = self.inflight.find_intent(intent_id);
+        let Some(item) = index.and_then(|index| self.inflight.get(index)) else {
+            return;
+        };
+        let venue = item.intent.venue;
+        self.counters.own_error_told += 1;
+        self.hash.words([tag::ERROR, intent_id, u64::from(code)]);
+        if self.failures.note(venue, code, self.now)
+            && self.gate.disable_venue(venue, Disabled::ErrorsRepeated)
+        {
+            self.counters.venue_disabled += 1;
         }
     }
 
@@ -289,6 +352,7 @@ impl<T: Ticks> Engine<T> {
         match retract.reason {
             RetractReason::Abandoned => {
                 self.tracker.retract(retract.slot);
+                self.retract_ladders(retract.slot);
                 self.curves.drop_block(retract.slot, &self.lineage);
                 self.pools.drop_block(retract.slot, &self.lineage);
             }
@@ -308,12 +372,17 @@ impl<T: Ticks> Engine<T> {
                 .inflight
                 .get(index)
                 .map(|item| (&item.intent, &item.state));
-            let Some((intent, State::Included(inclusion))) = item else {
-                continue;
-            };
-            if within(inclusion) {
-                let (intent, inclusion) = (*intent, *inclusion);
-                self.uninclude(index, &intent, &inclusion, out);
+            match item {
+                Some((intent, State::Included(inclusion))) if within(inclusion) => {
+                    let (intent, inclusion) = (*intent, *inclusion);
+                    self.uninclude(index, &intent, &inclusion, out);
+                }
+                Some((_, State::Unknown(unknown)))
+                    if unknown.slot == retract.slot && unknown.fec_set_index < retract.before =>
+                {
+                    self.unsee(index);
+                }
+                _ => {}
             }
         }
     }
@@ -426,6 +495,37 @@ impl<T: Ticks> Engine<T> {
         &self.gate
     }
 
+    /// Signatures given per [`bundle::Way`].
+    #[must_use]
+    pub const fn signature_counts(&self) -> &[u64; bundle::Way::COUNT] {
+        self.builder.signature_counts()
+    }
+
+    /// Signatures that the armed way left to the deterministic one, per [`bundle::Fallback`].
+    #[must_use]
+    pub const fn signature_fallbacks(&self) -> &[u64; bundle::Fallback::COUNT] {
+        self.builder.fallbacks()
+    }
+
+    /// Whether `signature` is of a transaction that pays from our account and that this engine does not know of: made
+    /// before this start, given up since, or by somebody else who has the key.
+    #[inline]
+    #[must_use]
+    pub fn is_ours_unknown(&self, payer: &market::Key, signature: &[u8; 64]) -> bool {
+        payer == self.builder.public_key() && self.inflight.find(signature).is_none()
+    }
+
+    /// Takes note of a signature of ours seen outside, which somebody has verified: see [`Builder::remember`].
+    pub fn remember(&mut self, signature: &[u8; 64]) {
+        self.builder.remember(signature);
+    }
+
+    /// What is held ready, if anything is signed ahead.
+    #[must_use]
+    pub const fn ladders(&self) -> Option<&LadderDesk> {
+        self.ladders.as_ref()
+    }
+
     /// The curves, for their counters.
     #[must_use]
     pub const fn curves(&self) -> &CurveTable {
@@ -452,6 +552,20 @@ impl<T: Ticks> Engine<T> {
             Corrected::Refused
         };
         self.hold_if_ours(&mint, corrected);
+        self.truth_decides(&mint, None, truth.slot, corrected);
+        if is_taken(corrected) && self.positions.get(&mint).is_some() {
+            let curve = Curve::from_account(
+                &truth.curve,
+                truth.accounts,
+                truth.supply.unwrap_or(truth.curve.supply),
+                self.curves.schedule(),
+                truth.slot,
+            );
+            let is_here = matches!(self.listing(&mint), Some(Listing::Curve(_)));
+            self.refer(&mint, is_here, |tokens| {
+                Listing::Curve(&curve).sell(tokens).map(|deal| deal.quote)
+            });
+        }
         self.note_truth(&truth.accounts.mint.0, truth.slot, corrected);
         corrected
     }
@@ -459,13 +573,62 @@ impl<T: Ticks> Engine<T> {
     /// Takes account data of a pool: it wins over what was reckoned from the shreds.
     pub fn pool_truth(&mut self, truth: &PoolTruth) -> Corrected {
         let corrected = if self.is_believable(truth.slot) {
-            self.pools.correct(truth, &self.lineage)
+            let circumstances = circumstances(&self.pump_amm, self.now);
+            self.pools.correct(truth, &self.lineage, &circumstances)
         } else {
             Corrected::Refused
         };
-        self.hold_if_ours(truth.accounts.mint(), corrected);
+        let mint = *truth.accounts.mint();
+        self.hold_if_ours(&mint, corrected);
+        self.truth_decides(&mint, Some(&truth.pool), truth.slot, corrected);
+        if is_taken(corrected)
+            && let Some(position) = self.positions.get(&mint)
+        {
+            let (tokens, need) = (position.tokens, position.cost);
+            let circumstances = circumstances(&self.pump_amm, self.now);
+            self.pools
+                .leave_drained(&mint, tokens, need, &circumstances);
+            let listing = self.listing(&mint);
+            let is_here = matches!(listing, Some(Listing::Pool(pool, _)) if pool.key == truth.pool);
+            let worth = truth.sell(tokens, &circumstances).map(|deal| deal.quote);
+            self.refer(&mint, is_here, |_| worth);
+        }
         self.note_truth(&truth.pool, truth.slot, corrected);
         corrected
+    }
+
+    /// Takes account data of what we hold of a coin: it says whether transactions of ours filled whose fate is not known.
+    pub fn holding_truth(&mut self, truth: &HoldingTruth) {
+        let slot = truth.version.slot;
+        if !self.is_believable(slot) {
+            return;
+        }
+        self.counters.holding_handled += 1;
+        self.holding_decides(truth);
+        let is_explained =
+            self.positions.get(&truth.mint).is_some() || self.gate.exposure(&truth.mint).is_some();
+        if truth.tokens.0 > 0 && !is_explained {
+            self.counters.holding_unexplained += 1;
+        }
+        self.told = self.told.max(Some(slot));
+        self.hash
+            .words([tag::HOLDING, word(&truth.mint.0), slot.0, truth.tokens.0]);
+    }
+
+    /// Account data of where our position in the coin is sold now says what all of it would bring: its floor follows. Where
+    /// it cannot be sold at all there is nothing to hold an exit to but what was known before.
+    fn refer(
+        &mut self,
+        mint: &Mint,
+        is_here: bool,
+        worth: impl FnOnce(market::TokenAmount) -> Result<Lamports, market::QuoteReject>,
+    ) {
+        let Some(position) = self.positions.get(mint).filter(|_| is_here) else {
+            return;
+        };
+        if let Ok(worth) = worth(position.tokens) {
+            self.positions.set_reference(mint, worth);
+        }
     }
 
     /// Whether account data of that slot can be; anything before the first shred.
@@ -483,6 +646,9 @@ impl<T: Ticks> Engine<T> {
 
     fn note_truth(&mut self, key: &market::Key, slot: Slot, corrected: Corrected) {
         self.counters.truth_handled += 1;
+        if corrected != Corrected::Refused {
+            self.told = self.told.max(Some(slot));
+        }
         self.hash
             .words([tag::TRUTH, word(key), slot.0, corrected as u64]);
     }
@@ -547,6 +713,10 @@ impl<T: Ticks> Engine<T> {
         if self.contested.iter().any(|slot| *slot == txn.slot) {
             self.counters.transaction_contested_skipped += 1;
             self.doubt_touched(txn);
+            // Which of the slot's versions stands nobody knows yet.
+            if let Some(index) = self.inflight.find(txn.view.signature()) {
+                self.await_truth(index, txn);
+            }
             return false;
         }
         true
@@ -744,9 +914,37 @@ impl<T: Ticks> Engine<T> {
                 .ok_or(Chosen::Pass(pass)),
         };
         match chosen {
+            Ok((intent, _)) if intent.lane == LaneClass::Public && !self.is_told() => {
+                self.follow(Err(Pass::NoAccountData), out)
+            }
             Ok(chosen) => self.follow(Ok(chosen), out),
             Err(Chosen::Pass(pass)) => self.follow(Err(pass), out),
             Err(Chosen::Vetoed) => self.counters.entry_vetoed += 1,
+        }
+    }
+
+    /// Whether account data comes in: what became of an entry can be found out.
+    fn is_told(&self) -> bool {
+        self.told
+            .is_some_and(|told| self.slot.0.saturating_sub(told.0) <= TRUTH_BEHIND_MAX)
+    }
+
+    /// Adds what of a transaction was not read.
+    fn count_rejected(&mut self, decoded: &Decoded) {
+        if decoded.rejected.iter().all(|count| *count == 0) {
+            return;
+        }
+        let Counters {
+            decode_rejected,
+            decode_rejected_of,
+            ..
+        } = &mut self.counters;
+        for (total, count) in decode_rejected.iter_mut().zip(decoded.rejected) {
+            *total += u64::from(count);
+        }
+        let of_programs = decode_rejected_of.as_flattened_mut().iter_mut();
+        for (total, count) in of_programs.zip(decoded.rejected_of.as_flattened()) {
+            *total += u64::from(*count);
         }
     }
 
@@ -775,6 +973,20 @@ impl<T: Ticks> Engine<T> {
         let order = self
             .armed
             .order(occasion, SignalSide::Buy, self.now, self.slot)?;
+        let entry = self.entry_asked(listing, occasion, &order, event.slot(), event.at())?;
+        let intent = enter(listing, &self.params, &entry).ok()?;
+        Some((intent, Some(order)))
+    }
+
+    /// What `order` asks for, unless a veto stands or the creator is denied.
+    fn entry_asked(
+        &self,
+        listing: &Listing<'_>,
+        occasion: Occasion,
+        order: &Order,
+        slot: Slot,
+        at: Nanos,
+    ) -> Option<Entry> {
         if self.armed.vetoes(occasion, self.now, self.slot) || creator_denied(listing, &self.params)
         {
             return None;
@@ -784,15 +996,13 @@ impl<T: Ticks> Engine<T> {
             .limits()
             .per_trade_max
             .saturating_sub(self.params.entry_tip);
-        let entry = Entry {
+        Some(Entry {
             origin: Origin::Signal(order.signal_id),
             spend: order.max_notional.min(self.params.budget).min(risked),
             slippage: order.max_slippage.min(self.params.entry_slippage),
-            slot: event.slot(),
-            at: event.at(),
-        };
-        let intent = enter(listing, &self.params, &entry).ok()?;
-        Some((intent, Some(order)))
+            slot,
+            at,
+        })
     }
 
     /// The exit an armed signal asks for.
@@ -853,20 +1063,31 @@ impl<T: Ticks> Engine<T> {
     ) {
         match chosen {
             Ok((intent, order)) => {
-                if let Some(order) = order {
-                    self.armed.fire(&order);
-                    self.counters.signal_fired += 1;
+                let is_handed = self.place(intent, out);
+                match order {
+                    Some(order) if is_handed => {
+                        self.armed.fire(&order);
+                        self.counters.signal_fired += 1;
+                    }
+                    Some(order) => {
+                        let is_spent = self.armed.refused(&order, self.slot);
+                        self.counters.signal_refused += u64::from(is_spent);
+                    }
+                    None => {}
                 }
-                self.place(intent, out);
             }
             Err(pass) => self.counters.passed[pass as usize] += 1,
         }
     }
 
-    /// Gate, builder, ring: the intent becomes a bundle or a counted refusal, which defers the next exit.
-    fn place<O: Output + ?Sized>(&mut self, mut intent: Intent, out: &mut O) {
-        intent.id = self.next_intent;
-        self.next_intent += 1;
+    /// Gate, builder, ring: the intent becomes a bundle or a counted refusal, which defers the next exit. Whether it was
+    /// handed over.
+    fn place<O: Output + ?Sized>(&mut self, mut intent: Intent, out: &mut O) -> bool {
+        let rung = self.rung_for(&mut intent);
+        if intent.id == 0 {
+            intent.id = self.next_intent;
+            self.next_intent += 1;
+        }
         self.counters.intent_made += 1;
         self.stages = Stages {
             intent_id: intent.id,
@@ -879,36 +1100,46 @@ impl<T: Ticks> Engine<T> {
         let approved = match checked {
             Ok(approved) => approved,
             Err(refusal) => {
+                self.give_up_rung(rung);
                 self.hash_intent(&intent);
                 self.hash.words([tag::REFUSED, refusal as u64]);
                 self.defer(&intent);
-                return out.note(&Note::Refused(&intent, refusal));
+                out.note(&Note::Refused(&intent, refusal));
+                return false;
             }
         };
-        let Some(blockhash) = self.signed(&approved) else {
+        let Some(blockhash) = self.signed(&approved, rung) else {
             self.defer(&intent);
-            return self.gate.release(approved.into_reservation());
+            self.gate.release(approved.into_reservation());
+            return false;
         };
         self.stages.built = self.ticks.now();
         self.cell.built_at = Nanos(self.stages.built);
         let taken = out.bundle(&self.cell);
         self.stages.handed = self.ticks.now();
+        self.return_spent();
         self.hash_intent(&intent);
         if !taken {
             self.counters.bundle_refused += 1;
             self.hash.word(tag::RING_FULL);
             self.defer(&intent);
-            return self.gate.release(approved.into_reservation());
+            self.gate.release(approved.into_reservation());
+            return false;
         }
         self.handed(&intent, blockhash, approved.into_reservation());
         out.note(&Note::Handed(&intent));
+        true
     }
 
-    /// Builds the approved intent into the cell; `None`, counted, when that cannot be.
-    fn signed(&mut self, approved: &Approved) -> Option<RecentBlockhash> {
+    /// Puts the approved intent into the cell, as the rung signed ahead or built now; `None`, counted, when that cannot be.
+    fn signed(&mut self, approved: &Approved, rung: Option<Rung>) -> Option<RecentBlockhash> {
         if !self.inflight.has_room() {
             self.counters.inflight_full += 1;
+            self.give_up_rung(rung);
             return None;
+        }
+        if let Some(blockhash) = rung.and_then(|rung| self.released(approved, rung)) {
+            return Some(blockhash);
         }
         let Some(blockhash) = self.blockhash() else {
             self.counters.blockhash_missing += 1;
@@ -1038,10 +1269,10 @@ impl Touched {
     }
 }
 
-/// `event`, which a transaction of ours carries, with what its bytes leave out: on venues that name no mint only who sent
-/// it knows which way it goes.
-fn told_by(intent: &Intent, mut event: MarketEvent) -> MarketEvent {
-    if let MarketEvent::Pool(pool) = &mut event
+/// Adds to `event`, which a transaction of ours carries, what its bytes leave out: on venues that name no mint only who
+/// sent it knows which way it goes.
+fn tell(intent: &Intent, event: &mut MarketEvent) {
+    if let MarketEvent::Pool(pool) = event
         && pool.call.pool.as_ref() == intent.accounts.pool()
         && let PoolAction::Swap(swap) = &mut pool.call.action
     {
@@ -1052,7 +1283,6 @@ fn told_by(intent: &Intent, mut event: MarketEvent) -> MarketEvent {
         swap.mint_in = swap.mint_in.or(Some(given));
         swap.mint_out = swap.mint_out.or(Some(got));
     }
-    event
 }
 
 /// What pools are priced under at `now`, a stamp of the realtime clock.
@@ -1061,6 +1291,14 @@ const fn circumstances(terms: &Option<pump_amm::Terms>, now: Nanos) -> Circumsta
         pump_amm: terms.as_ref(),
         now_s: now.0 / 1_000_000_000,
     }
+}
+
+/// Whether account data of a price said what it is now.
+const fn is_taken(corrected: Corrected) -> bool {
+    !matches!(
+        corrected,
+        Corrected::Stale | Corrected::Terms | Corrected::Refused
+    )
 }
 
 /// Why an occasion without a position leads to nothing.
@@ -1094,6 +1332,9 @@ mod tag {
     pub(super) const REJECTED: u64 = 14;
     pub(super) const POOL: u64 = 15;
     pub(super) const TRUTH: u64 = 16;
+    pub(super) const ERROR: u64 = 17;
+    pub(super) const UNKNOWN: u64 = 18;
+    pub(super) const HOLDING: u64 = 19;
 }
 
 /// An engine and its output as one resolver sink.

@@ -3,7 +3,7 @@
 use bundle::RecentBlockhash;
 use market::Lamports;
 use risk::Reservation;
-use shred_wire::{FecSetIndex, Slot};
+use shred_wire::{FecSetIndex, Nanos, Slot};
 use strategy::{Intent, Position};
 
 /// One transaction of ours.
@@ -23,8 +23,31 @@ pub(crate) enum State {
     Pending(Reservation),
     /// Seen in a block and booked.
     Included(Inclusion),
+    /// Seen in a block, and whether it did anything there is not known: account data will tell, or time.
+    Unknown(Unknown),
     /// Given up; nothing is reserved.
     Released,
+}
+
+/// What is known of a transaction of which only its place is.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    /// Its money; `None` when it was given up before.
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) slot: Slot,
+    pub(crate) fec_set_index: FecSetIndex,
+    pub(crate) at: Nanos,
+    /// Account data has said something else than was reckoned of what it is priced by: that it agrees later says nothing
+    /// of this transaction any more.
+    pub(crate) is_blurred: bool,
+    /// What account data says: it did what it names, or nothing.
+    pub(crate) landed: Option<bool>,
+}
+
+impl State {
+    const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
 }
 
 /// Enough to undo a booking.
@@ -48,6 +71,7 @@ pub(crate) struct InflightTable {
     intent_ids: Box<[u64]>,
     items: Box<[Option<Inflight>]>,
     count: usize,
+    unknown_count: usize,
 }
 
 impl InflightTable {
@@ -63,6 +87,7 @@ impl InflightTable {
             intent_ids: vec![0; capacity].into_boxed_slice(),
             items: (0..capacity).map(|_| None).collect(),
             count: 0,
+            unknown_count: 0,
         }
     }
 
@@ -85,6 +110,7 @@ impl InflightTable {
         let item = self.count;
         self.prefixes[item] = prefix(&inflight.signature);
         self.intent_ids[item] = inflight.intent.id;
+        self.unknown_count += usize::from(inflight.state.is_unknown());
         self.items[item] = Some(inflight);
         self.index.insert(&self.prefixes, item);
         self.count += 1;
@@ -111,8 +137,35 @@ impl InflightTable {
         self.items[..self.count].get(index)?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Inflight> {
-        self.items[..self.count].get_mut(index)?.as_mut()
+    /// How many are in [`State::Unknown`].
+    pub(crate) const fn unknown_count(&self) -> usize {
+        self.unknown_count
+    }
+
+    /// Puts one into another state and returns the one it was in.
+    pub(crate) fn replace(&mut self, index: usize, state: State) -> Option<State> {
+        let item = self.items[..self.count].get_mut(index)?.as_mut()?;
+        self.unknown_count += usize::from(state.is_unknown());
+        let before = core::mem::replace(&mut item.state, state);
+        self.unknown_count -= usize::from(before.is_unknown());
+        Some(before)
+    }
+
+    /// Takes the reservation of one in [`State::Unknown`], which stays there.
+    pub(crate) fn take_reservation(&mut self, index: usize) -> Option<Reservation> {
+        match &mut self.items[..self.count].get_mut(index)?.as_mut()?.state {
+            State::Unknown(unknown) => unknown.reservation.take(),
+            _ => None,
+        }
+    }
+
+    /// Every one of which only its place is known.
+    pub(crate) fn unknown_mut(&mut self) -> impl Iterator<Item = (&Intent, &mut Unknown)> {
+        let items = self.items[..self.count].iter_mut().flatten();
+        items.filter_map(|item| match &mut item.state {
+            State::Unknown(unknown) => Some((&item.intent, unknown)),
+            _ => None,
+        })
     }
 
     /// Takes one out; the last moves into its place.
@@ -129,7 +182,10 @@ impl InflightTable {
         self.items.swap(index, last);
         self.prefixes.swap(index, last);
         self.intent_ids.swap(index, last);
-        self.items[last].take()
+        let removed = self.items[last].take();
+        let was_unknown = removed.as_ref().is_some_and(|item| item.state.is_unknown());
+        self.unknown_count -= usize::from(was_unknown);
+        removed
     }
 }
 

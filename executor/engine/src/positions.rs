@@ -16,7 +16,20 @@ pub(crate) struct Positions {
 struct Held {
     position: Position,
     deferral: Option<Deferral>,
+    missed: Missed,
 }
+
+/// Exits that left and were not taken since the position's reference was set.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missed {
+    count: u32,
+    first: Option<Slot>,
+}
+
+/// Exits that are not taken until the floor gives way a step, and then the next.
+const FLOOR_TRIES: u32 = 2;
+/// The same in slots since the first that was not taken.
+const FLOOR_SLOTS: u64 = 8;
 
 /// Exits for one reason failed one after the other; the next waits.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +102,30 @@ impl Positions {
         });
     }
 
+    /// An exit that left was not taken, in `slot`: after two such, or eight slots of them, the floor gives way a step
+    /// ([`Position::floor`]). What did not leave (the gate, the ring) is no sign of a price.
+    pub(crate) fn exit_missed(&mut self, mint: &Mint, slot: Slot) {
+        let Some(held) = self.held_mut(mint) else {
+            return;
+        };
+        let missed = &mut held.missed;
+        missed.count = missed.count.saturating_add(1);
+        let first = *missed.first.get_or_insert(slot);
+        let by_count = u64::from(missed.count / FLOOR_TRIES);
+        let by_slots = slot.0.saturating_sub(first.0) / FLOOR_SLOTS;
+        let steps = by_count.max(by_slots).min(u64::from(u8::MAX)) as u8;
+        held.position.floor_steps = held.position.floor_steps.max(steps);
+    }
+
+    /// Account data says that all of the position is worth `value`: its floor follows, and gives way from there anew.
+    pub(crate) fn set_reference(&mut self, mint: &Mint, value: Lamports) {
+        let Some(held) = self.held_mut(mint) else {
+            return;
+        };
+        (held.position.reference, held.position.floor_steps) = (value, 0);
+        held.missed = Missed::default();
+    }
+
     /// Whether an exit for `origin` must still wait in `slot`.
     pub(crate) fn is_deferred(&self, mint: &Mint, origin: Origin, slot: Slot) -> bool {
         let held = self.held().find(|held| held.position.mint == *mint);
@@ -104,6 +141,7 @@ impl Positions {
         self.items[self.count] = Some(Held {
             position,
             deferral: None,
+            missed: Missed::default(),
         });
         self.count += 1;
         true
@@ -118,10 +156,13 @@ impl Positions {
         if left == 0 {
             return self.close(mint);
         }
-        let cost = u128::from(before.cost.0) * u128::from(left) / u128::from(before.tokens.0);
+        let share = |of: Lamports| {
+            Lamports((u128::from(of.0) * u128::from(left) / u128::from(before.tokens.0)) as u64)
+        };
         *position = Position {
             tokens: TokenAmount(left),
-            cost: Lamports(cost as u64),
+            cost: share(before.cost),
+            reference: share(before.reference),
             exiting: false,
             ..before
         };

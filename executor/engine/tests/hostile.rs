@@ -113,6 +113,100 @@ fn the_hot_path_neither_allocates_nor_frees() {
     assert_eq!(counted, 0);
 }
 
+/// The same by ladders: arming, arrivals, renewal, a retraction, both rungs and the memory on its way back.
+#[test]
+fn the_way_of_ladders_neither_allocates_nor_frees() {
+    use engine::LadderPlan;
+    use shred_resolve::{BlockEnd, ResolvedTxn, SourceId};
+    use shred_wire::Nanos;
+
+    let mut config = config();
+    config.params.launches_enabled = false;
+    let (mut world, mut worker) = World::laddered(&config, LadderPlan::default());
+    world.engine.warm();
+    let launch = common::launch_bytes(1_000_000_000);
+    let bought = |quote_in: u64| {
+        let mut buy = common::exact_buy(quote_in);
+        buy.accounts[8].0 = [0x99; 32];
+        common::transaction(&[buy], |_| false)
+    };
+    let (nudge, pump_up) = (bought(1_000_000), bought(7_000_000_000));
+    let mut armed = signal(&world, 1, [0x11; 32]);
+    armed.expires_realtime_ns = u64::MAX;
+    let (first, now) = (world.slot, world.now());
+    let at = |slot: u64| Nanos(now.0 + slot - first);
+    let mut ours = bundle::BundleCell::new();
+    let mut handed = 0;
+    let mut send = |world: &mut World, slot: u64, bytes: &[u8], ours: &mut bundle::BundleCell| {
+        let txn = ResolvedTxn {
+            view: TxnView::parse(bytes).unwrap(),
+            slot: Slot(slot),
+            parent_slot: Slot(slot - 1),
+            fec_set_index: FecSetIndex(0),
+            merkle_root: None,
+            verified: true,
+            retracted: false,
+            sequence: 0,
+            at: at(slot),
+            source: SourceId(0),
+        };
+        world
+            .engine
+            .transaction(&txn, &mut |cell: &bundle::BundleCell| {
+                ours.clone_from(cell);
+                handed += 1;
+                true
+            });
+    };
+    let end = |world: &mut World, slot: u64| {
+        let block = BlockEnd {
+            slot: Slot(slot),
+            parent_slot: Slot(slot - 1),
+            blockhash: common::blockhash(slot),
+            last_root: [0; _],
+            transactions: 4,
+            ticks: 64,
+            ticks_complete: true,
+            at: at(slot),
+        };
+        world
+            .engine
+            .block(&block, &mut |_: &bundle::BundleCell| true);
+    };
+    let counted = allocations(|| {
+        send(&mut world, first, &launch, &mut ours);
+        world.engine.arm(&armed, now).unwrap();
+        for slot in first..first + 20 {
+            worker.poll();
+            end(&mut world, slot);
+        }
+        let abandoned = Retract {
+            slot: Slot(first + 19),
+            before: FecSetIndex(64),
+            reason: RetractReason::Abandoned,
+        };
+        world
+            .engine
+            .retract(&abandoned, &mut |_: &bundle::BundleCell| true);
+        send(&mut world, first + 20, &nudge, &mut ours);
+        let entry = ours.clone();
+        let bytes = entry.transaction(0).unwrap();
+        send(&mut world, first + 20, bytes, &mut ours);
+        worker.poll();
+        send(&mut world, first + 20, &pump_up, &mut ours);
+        let exit = ours.clone();
+        let bytes = exit.transaction(0).unwrap();
+        send(&mut world, first + 20, bytes, &mut ours);
+        end(&mut world, first + 20);
+        worker.poll();
+    });
+    assert_eq!(handed, 2, "an entry and an exit");
+    let counters = world.engine.counters();
+    assert_eq!((counters.ladder_released, counters.exit_included), (2, 1));
+    assert_eq!(counters.ladder_renewed, 2);
+    assert_eq!(counted, 0);
+}
+
 /// The same in a pool, with the account data that comes beside it.
 #[test]
 fn the_way_through_a_pool_neither_allocates_nor_frees() {

@@ -56,6 +56,8 @@ pub struct Decoded {
     pub event_count: u32,
     /// Instructions of programs we read without an event, by [`DecodeReject`].
     pub rejected: [u32; DecodeReject::COUNT],
+    /// The same by [`Program`] too; of more than 255 the rest is not counted, and no transaction has as many instructions.
+    pub rejected_of: [[u8; DecodeReject::COUNT]; Program::COUNT],
 }
 
 /// Hands what every outer instruction of a program we read asks for to `emit`, in instruction order.
@@ -104,6 +106,8 @@ pub fn decode(
         };
         if let Err(reason) = done {
             decoded.rejected[reason as usize] += 1;
+            let of_program = &mut decoded.rejected_of[program as usize][reason as usize];
+            *of_program = of_program.saturating_add(1);
         }
     }
     decoded

@@ -220,6 +220,12 @@ impl<M: Copy + Doubt, const N: usize> Past<M, N> {
         used[from..].iter_mut().for_each(|(_, state)| state.doubt());
     }
 
+    /// The state at each block that is remembered.
+    pub fn states_mut(&mut self) -> impl Iterator<Item = &mut M> {
+        let used = &mut self.blocks[..usize::from(self.len)];
+        used.iter_mut().map(|(_, state)| state)
+    }
+
     /// Forgets every block.
     pub const fn clear(&mut self) {
         self.len = 0;
@@ -262,6 +268,10 @@ pub enum Corrected {
     Agreed,
     /// It says something else, and was taken over.
     Diverged,
+    /// What it is of was known to be behind or doubtful, and is so no longer; nothing had been claimed that could be wrong.
+    Behind,
+    /// Older than what was taken before but for the configuration it depends on, which alone was taken over.
+    Terms,
     /// Every place is held.
     Refused,
 }
@@ -299,10 +309,26 @@ impl Reckoned {
         self.at = self.at.wrapping_add(1);
     }
 
-    /// Whether one in that block did, among the last few.
+    /// Whether an account of that state can have been read in the block of `slot`: one of the last few trades in it led
+    /// there, or the last one in a block that it builds on. Who reads an account learns when he read it, not when it
+    /// was written.
     #[must_use]
-    pub fn holds(&self, slot: Slot, fingerprint: u64) -> bool {
-        self.states.contains(&(slot, fingerprint))
+    pub fn holds(&self, slot: Slot, fingerprint: u64, lineage: &Lineage) -> bool {
+        let newest_first = (1..=RECKONED).map(|back| {
+            let index = usize::from(self.at).wrapping_sub(back) % RECKONED;
+            self.states[index]
+        });
+        let not_later = newest_first.filter(|(at, _)| *at <= slot);
+        let on_its_way = not_later.filter(|(at, _)| lineage.builds_on(slot, *at));
+        for (at, state) in on_its_way {
+            if state == fingerprint {
+                return true;
+            }
+            if at < slot {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -421,6 +447,27 @@ mod tests {
             past.drop_block(Slot(11), Slot(11), &lineage),
             Dropped::Back(Slot(10), 1)
         );
+    }
+
+    #[test]
+    fn an_account_may_be_read_in_a_block_that_does_not_write_it() {
+        let lineage = straight(&[(11, 10), (12, 11), (13, 10), (14, 12)]);
+        let mut reckoned = Reckoned::new();
+        assert!(!reckoned.holds(Slot(10), 0, &lineage), "nothing is known");
+        for (slot, state) in [(10, 1), (11, 2), (11, 3), (13, 4), (14, 5)] {
+            reckoned.note(Slot(slot), state);
+        }
+        let holds = |slot, state| reckoned.holds(Slot(slot), state, &lineage);
+        assert!(holds(11, 2) && holds(11, 3), "while and after 11");
+        assert!(holds(11, 1), "in 11, before its first trade");
+        assert!(holds(12, 3) && !holds(12, 2), "12 begins as 11 ended");
+        assert!(!holds(12, 1), "two blocks ago");
+        assert!(holds(13, 4) && holds(13, 1) && !holds(13, 3), "13 is on 10");
+        assert!(!holds(12, 5), "later");
+        for state in 100..100 + RECKONED as u64 {
+            reckoned.note(Slot(14), state);
+        }
+        assert!(!reckoned.holds(Slot(14), 5, &lineage), "too long ago");
     }
 
     #[test]

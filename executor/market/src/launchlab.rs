@@ -14,7 +14,7 @@ pub mod quote;
 use crate::base58::key;
 use crate::units::Key;
 
-pub use account::{CurveType, GlobalConfig, PlatformConfig, Pool, Reserves, Status};
+pub use account::{CurveType, GlobalConfig, Migrators, PlatformConfig, Pool, Reserves, Status};
 pub use launch::Launch;
 pub use quote::Terms;
 

@@ -39,6 +39,7 @@ pub mod table;
 pub mod terms;
 pub mod tick;
 pub mod token;
+pub mod told;
 pub mod units;
 pub mod whirlpool;
 
@@ -62,4 +63,5 @@ pub use quote::{Amount, QuoteReject, Swapped};
 pub use table::{CurveCounters, CurveTable, CurveTruth, TableApply};
 pub use terms::VenueTerms;
 pub use token::{MintAccount, TokenAccount, TokenEvent, TokenProgram, TransferFee};
+pub use told::{FeedId, HoldingTruth, Version};
 pub use units::{BPS_WHOLE, Bps, Key, Lamports, Mint, TokenAmount};

@@ -1,17 +1,20 @@
 //! Pools of the venues we build for, by address, on every fork, kept true by account data.
 
+use program_address::find_program_address;
 use shred_wire::Slot;
 
 use crate::accounts::{PumpSwapAccounts, VenueAccounts};
-use crate::event::{Form, PoolAction, PoolEvent, Swap, SwapAmounts, Way};
+use crate::event::{Form, Migrate, PoolAction, PoolEvent, Swap, SwapAmounts, Way};
 use crate::forked::{Corrected, Doubt, Dropped, Entered, Lineage, Past, Reckoned};
 use crate::listing::Deal;
 use crate::lru::{Inserted, LruTable, mix};
 use crate::program::Program;
 use crate::pump::WRAPPED_SOL;
 use crate::quote::{Amount, QuoteReject, Swapped};
+use crate::replayed::{Change, Recent};
 use crate::table::is_counted;
-use crate::token::TransferFee;
+use crate::token::{ASSOCIATED_TOKEN_PROGRAM, TransferFee};
+use crate::told::{FeedId, Version};
 use crate::units::{Key, Lamports, Mint, TokenAmount};
 use crate::{launchlab, pump_amm, raydium_amm, raydium_cp};
 
@@ -139,6 +142,27 @@ impl PoolState {
         }
     }
 
+    /// Takes over what `told` says of the configurations and mints that the pool depends on, and nothing of what swaps move.
+    const fn take_terms(&mut self, told: &Self) {
+        match (self, told) {
+            (Self::RaydiumCp(pool, config), Self::RaydiumCp(told, told_config)) => {
+                *config = *told_config;
+                pool.transfer_fees = told.transfer_fees;
+            }
+            (Self::LaunchLab(pool, terms), Self::LaunchLab(told, told_terms)) => {
+                *terms = *told_terms;
+                pool.base_transfer_fee = told.base_transfer_fee;
+                pool.quote_transfer_fee = told.quote_transfer_fee;
+            }
+            (Self::PumpAmm(pool), Self::PumpAmm(told)) => {
+                pool.base_supply = told.base_supply;
+                pool.base_fee = told.base_fee;
+                pool.quote_fee = told.quote_fee;
+            }
+            _ => {}
+        }
+    }
+
     /// What the next price is reckoned from, less the fees that lie in the vaults: two states that agree in it price
     /// alike, whichever form of an instruction led there.
     fn priced(&self) -> [u64; 4] {
@@ -197,9 +221,49 @@ pub struct PoolTruth {
     pub slot: Slot,
     /// Counts the node's writes: of two of one slot the higher is the later.
     pub write_version: u64,
+    /// Whose writes.
+    pub feed: FeedId,
+    /// Of the latest configuration or mint that the price depends on: they change without the pool.
+    pub terms: Version,
+    /// Of a launch pad's curve: where it goes on.
+    pub succession: Option<Succession>,
     /// Somebody can take the coin from whoever holds it, or keep it from being sold
     /// ([`Dangers::threatens_holders`](crate::token::Dangers::threatens_holders)).
     pub is_dangerous: bool,
+}
+
+impl PoolTruth {
+    /// Which state of the pool it is.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        Version {
+            feed: self.feed,
+            slot: self.slot,
+            write_version: self.write_version,
+        }
+    }
+
+    /// What selling `tokens` of the coin would have brought in the state that was told.
+    ///
+    /// # Errors
+    /// [`QuoteReject`].
+    pub fn sell(
+        &self,
+        tokens: TokenAmount,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Deal, QuoteReject> {
+        Pool::of(self).sell(tokens, circumstances)
+    }
+}
+
+/// Where a launch pad's curve goes on once it has sold out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Succession {
+    /// The pool it becomes, where its address follows from the configurations. Anybody may have opened one there before:
+    /// then the migration opens another, and says so.
+    pub pool: Option<Key>,
+    /// Who alone may migrate it.
+    pub migrators: launchlab::Migrators,
 }
 
 /// Why a pool must not be traded. One byte: counted and explained.
@@ -250,8 +314,12 @@ pub struct Pool {
     pub tradable: Result<(), PoolUntradable>,
     /// Slot of the block it stands at.
     pub slot: Slot,
-    /// Slot and write version of the last account data taken.
-    pub truth: (Slot, u64),
+    /// Of the last account data taken.
+    pub truth: Version,
+    /// Of the latest configuration or mint that its price depends on.
+    pub terms: Version,
+    /// Of a launch pad's curve: where it goes on.
+    pub succession: Option<Succession>,
 }
 
 impl Pool {
@@ -277,7 +345,9 @@ impl Pool {
                 _ => Ok(()),
             },
             slot: truth.slot,
-            truth: (truth.slot, truth.write_version),
+            truth: truth.version(),
+            terms: truth.terms,
+            succession: truth.succession,
         }
     }
 
@@ -359,6 +429,8 @@ pub struct PoolCounters {
     pub change_late: u64,
     /// Swaps that move a pool in a way the shreds do not tell, and liquidity put in or taken out.
     pub change_unread: u64,
+    /// Changes made again on what account data of an earlier block said.
+    pub change_replayed: u64,
     /// Pools marked doubtful.
     pub pool_doubted: u64,
     /// Pools that went on from another fork's state than the one they stood at.
@@ -371,6 +443,14 @@ pub struct PoolCounters {
     pub truth_agreed: [u64; Program::COUNT],
     /// Account data that says something else, by venue: it wins.
     pub truth_diverged: [u64; Program::COUNT],
+    /// Account data of pools that were known to be behind or doubtful, by venue: nothing was claimed of them.
+    pub truth_behind: [u64; Program::COUNT],
+    /// Account data of which only the configurations were new.
+    pub terms_taken: u64,
+    /// Coins of ours whose pool can no longer pay for them and that another one pays more for.
+    pub pool_left: u64,
+    /// Migrations of launch pads' curves, by who may.
+    pub migration_taken: u64,
 }
 
 /// Outcome of offering an event to the table.
@@ -404,6 +484,34 @@ struct Moved {
     tradable: Result<(), PoolUntradable>,
 }
 
+/// What an event does to a pool, so far as it tells.
+#[derive(Clone, Copy, Debug)]
+struct Changed {
+    pool: Key,
+    slot: Slot,
+    /// Seconds, as [`Circumstances::now_s`].
+    at_s: u64,
+    /// Way, fixed side and limits of a swap; `None` of what its bytes do not tell.
+    swap: Option<(Way, Amount, SwapAmounts)>,
+}
+
+impl Change for Changed {
+    const NONE: Self = Self {
+        pool: [0; 32],
+        slot: Slot(0),
+        at_s: 0,
+        swap: None,
+    };
+
+    fn key(&self) -> &Key {
+        &self.pool
+    }
+
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
 impl Doubt for Moved {
     fn doubt(&mut self) {
         if self.tradable.is_ok() {
@@ -421,6 +529,34 @@ struct Traded {
     pool: Key,
     /// What we hold was bought there.
     bought: bool,
+    /// The pool that the coin's launch pad has opened or will open for it: no other takes its place.
+    successor: Option<Key>,
+    /// Other pools of the coin, the last told first; zeroes where there are none.
+    others: [Key; OTHERS],
+}
+
+/// Other pools of a coin that are remembered.
+const OTHERS: usize = 4;
+
+impl Traded {
+    const fn on(pool: Key) -> Self {
+        Self {
+            pool,
+            bought: false,
+            successor: None,
+            others: [[0; 32]; OTHERS],
+        }
+    }
+
+    fn remember(&mut self, pool: &Key) {
+        if *pool == self.pool || self.others[0] == *pool {
+            return;
+        }
+        let known = self.others.iter().position(|other| other == pool);
+        let last = known.unwrap_or(OTHERS - 1);
+        self.others[..=last].rotate_right(1);
+        self.others[0] = *pool;
+    }
 }
 
 /// A fixed number of pools, found by address; the least recently touched gives way, a held one never does.
@@ -428,6 +564,7 @@ struct Traded {
 pub struct PoolTable {
     items: LruTable<Item>,
     by_mint: LruTable<Traded>,
+    recent: Recent<Changed>,
     counters: PoolCounters,
 }
 
@@ -441,14 +578,8 @@ impl PoolTable {
     pub fn new(capacity: usize, seed: u64) -> Self {
         Self {
             items: LruTable::new(capacity, seed, Item::of(blank_pool())),
-            by_mint: LruTable::new(
-                capacity,
-                seed.rotate_left(32),
-                Traded {
-                    pool: [0; 32],
-                    bought: false,
-                },
-            ),
+            by_mint: LruTable::new(capacity, seed.rotate_left(32), Traded::on([0; 32])),
+            recent: Recent::new(),
             counters: PoolCounters::default(),
         }
     }
@@ -528,11 +659,56 @@ impl PoolTable {
         // Who is held hands it on.
         let was_held = before.is_some_and(|before| self.items.set_held(&before, false));
         self.items.set_held(pool, was_held);
-        let traded = Traded {
-            pool: *pool,
-            bought: false,
+        match self.by_mint.touch(&mint.0) {
+            None => {
+                self.by_mint.insert(mint.0, Traded::on(*pool));
+            }
+            Some(traded) => {
+                let left = traded.pool;
+                (traded.pool, traded.bought) = (*pool, false);
+                traded.remember(&left);
+            }
+        }
+    }
+
+    /// A coin of ours is sold elsewhere than it was bought, once account data says that the pool has less left than `need`
+    /// and another one of the coin that may be traded pays more for `tokens`. Whether it is.
+    ///
+    /// Whoever opened a pool may take out what is in it. Cost: a quote for each of a few pools; for a change of account
+    /// data, not for every event.
+    pub fn leave_drained(
+        &mut self,
+        mint: &Mint,
+        tokens: TokenAmount,
+        need: Lamports,
+        circumstances: &Circumstances<'_>,
+    ) -> bool {
+        let Some(traded) = self.by_mint.get(&mint.0).filter(|traded| traded.bought) else {
+            return false;
         };
-        self.by_mint.insert(mint.0, traded);
+        let pays = |pool: &Pool| {
+            let deal = pool.sell(tokens, circumstances);
+            deal.map_or(Lamports(0), |deal| deal.quote)
+        };
+        let known = self.get(&traded.pool);
+        if known.is_some_and(|known| known.state.depth() >= need) {
+            return false;
+        }
+        let here = known.map_or(Lamports(0), pays);
+        let of_the_coin = |pool: &&Pool| pool.mint() == *mint && pool.tradable.is_ok();
+        let others = traded.others.iter().filter_map(|other| self.get(other));
+        let best = others
+            .filter(of_the_coin)
+            .map(|pool| (pays(pool), pool.key))
+            .max();
+        match best {
+            Some((there, pool)) if there > here => {
+                self.counters.pool_left += 1;
+                self.set_bought(mint, &pool);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Account data told of a pool: its coin may be traded there from now on.
@@ -542,49 +718,130 @@ impl PoolTable {
             return;
         }
         let (mint, rank) = (pool.mint(), pool.rank());
-        let bought = self
-            .by_mint
-            .touch(&mint.0)
-            .is_some_and(|traded| traded.bought);
+        let told = pool.succession.and_then(|succession| succession.pool);
+        let is_selling_curve = pool.succession.is_some() && !pool.state.is_sold_out();
+        let traded = self.by_mint.touch(&mint.0).copied();
+        let bought = traded.is_some_and(|traded| traded.bought);
+        let successor = traded.and_then(|traded| traded.successor).or(told);
         let is_chosen = match self.of_mint(&mint) {
             None => true,
+            Some(known) if is_selling_curve => !bought || known.state.is_sold_out(),
+            // What a launch pad opened is not given up for what anybody may have opened, and no more its curve.
+            Some(known) if successor == Some(known.key) => false,
+            Some(known) if known.succession.is_some() => {
+                let is_next = successor.map_or(rank > known.rank(), |next| next == *key);
+                known.state.is_sold_out() && is_next
+            }
             Some(known) if bought && !known.state.is_sold_out() => false,
+            // The curve is told after a stranger's pool: that is not where it goes on.
+            Some(_) if successor.is_some() && told.is_some() => true,
+            Some(_) if successor == Some(*key) => true,
             Some(known) => rank > known.rank(),
         };
         if is_chosen {
             self.trade_on(&mint, key);
         }
+        if let Some(traded) = self.by_mint.get_mut(&mint.0) {
+            traded.remember(key);
+            traded.successor = successor;
+        }
+        self.follow_successor(&mint);
+    }
+
+    /// A curve that sold out goes on in the pool its launch pad opened, as soon as that is known.
+    fn follow_successor(&mut self, mint: &Mint) {
+        let Some(traded) = self.by_mint.get(&mint.0) else {
+            return;
+        };
+        let Some(successor) = traded.successor.filter(|pool| *pool != traded.pool) else {
+            return;
+        };
+        let is_over = self
+            .get(&traded.pool)
+            .is_none_or(|pool| pool.succession.is_some() && pool.state.is_sold_out());
+        let opened = self.get(&successor);
+        if is_over && opened.is_some_and(|opened| opened.mint() == *mint) {
+            self.trade_on(mint, &successor);
+        }
+    }
+
+    /// Who alone may has said which pool a curve becomes. It may have failed, but nobody else can have sent it.
+    fn take_migration(&mut self, curve: &Key, actor: Option<Key>, migrate: &Migrate) {
+        let Some(pool) = self.get(curve) else { return };
+        let (mint, succession) = (pool.mint(), pool.succession);
+        let Some(succession) = succession else { return };
+        let migrator = match migrate.to {
+            Some(Program::RaydiumAmm) => succession.migrators.amm,
+            Some(Program::RaydiumCp) => succession.migrators.cp,
+            _ => return,
+        };
+        if actor != Some(migrator) || migrator == [0; 32] || migrate.pool.is_none() {
+            return;
+        }
+        if let Some(traded) = self.by_mint.get_mut(&mint.0) {
+            traded.successor = migrate.pool;
+            self.counters.migration_taken += 1;
+        }
     }
 
     /// Takes account data: it ends doubt, and where it differs from what was reckoned it wins.
-    pub fn correct(&mut self, truth: &PoolTruth, lineage: &Lineage) -> Corrected {
-        let corrected = self.take(truth, lineage);
+    pub fn correct(
+        &mut self,
+        truth: &PoolTruth,
+        lineage: &Lineage,
+        circumstances: &Circumstances<'_>,
+    ) -> Corrected {
+        let corrected = self.take(truth, lineage, circumstances);
         if !matches!(corrected, Corrected::Stale | Corrected::Refused) {
             self.choose(&truth.pool);
         }
         corrected
     }
 
-    fn take(&mut self, truth: &PoolTruth, lineage: &Lineage) -> Corrected {
+    fn take(
+        &mut self,
+        truth: &PoolTruth,
+        lineage: &Lineage,
+        circumstances: &Circumstances<'_>,
+    ) -> Corrected {
         let venue = truth.state.program() as usize;
         let Some(item) = self.items.touch(&truth.pool) else {
             return self.insert(truth);
         };
         let known = &mut item.pool;
         let told = Pool::of(truth);
-        if (truth.slot, truth.write_version) <= known.truth {
-            // A mint changes without its pools.
+        let has_new_terms = truth.terms.is_after(&known.terms);
+        if !truth.version().is_after(&known.truth) {
+            // A mint changes without its pools, and so does a configuration.
             if told.tradable == Err(PoolUntradable::Dangerous) {
                 known.tradable = told.tradable;
                 item.past.clear();
             }
-            self.counters.truth_stale[venue] += 1;
-            return Corrected::Stale;
+            if !has_new_terms {
+                self.counters.truth_stale[venue] += 1;
+                return Corrected::Stale;
+            }
+            (known.terms, known.succession) = (told.terms, told.succession);
+            known.state.take_terms(&truth.state);
+            item.past
+                .states_mut()
+                .for_each(|moved| moved.state.take_terms(&truth.state));
+            self.counters.terms_taken += 1;
+            return Corrected::Terms;
         }
         known.truth = told.truth;
         known.accounts = truth.accounts;
+        known.succession = told.succession;
+        if has_new_terms {
+            known.terms = told.terms;
+            known.state.take_terms(&truth.state);
+        }
         let fingerprint = truth.state.fingerprint();
-        let is_sure = known.tradable.is_ok() && told.tradable.is_ok();
+        let was_sure = !matches!(
+            known.tradable,
+            Err(PoolUntradable::Behind | PoolUntradable::Doubtful)
+        );
+        let is_sure = was_sure && known.tradable == told.tradable;
         let stands = is_sure && lineage.builds_on(known.slot, truth.slot);
         // An account can be written, or read, later than the last swap without another price.
         let is_later = is_sure && truth.slot > known.slot;
@@ -593,11 +850,27 @@ impl PoolTable {
             self.counters.truth_agreed[venue] += 1;
             return Corrected::Agreed;
         }
-        if stands && item.reckoned.holds(truth.slot, fingerprint) {
+        if stands && item.reckoned.holds(truth.slot, fingerprint, lineage) {
             self.counters.truth_agreed[venue] += 1;
             return Corrected::Agreed;
         }
+        // That a coin turned dangerous says nothing of its price.
+        let differs = known.state.fingerprint() != fingerprint;
         *item = Item::of(told);
+        // What was seen of later blocks stands, on another base. What of the same block comes after the account data is
+        // not known: the account will be told again.
+        for change in self.recent.after(&truth.pool, truth.slot, lineage) {
+            item.apply(change, lineage, circumstances, &mut self.counters);
+            self.counters.change_replayed += 1;
+        }
+        if !was_sure {
+            self.counters.truth_behind[venue] += 1;
+            return Corrected::Behind;
+        }
+        if !differs {
+            self.counters.truth_agreed[venue] += 1;
+            return Corrected::Agreed;
+        }
         self.counters.truth_diverged[venue] += 1;
         Corrected::Diverged
     }
@@ -622,6 +895,11 @@ impl PoolTable {
         lineage: &Lineage,
         circumstances: &Circumstances<'_>,
     ) -> PoolApplied {
+        if let PoolAction::Migrate(migrate) = &event.call.action
+            && let (Some(curve), None) = (&event.call.pool, event.inferred_from)
+        {
+            self.take_migration(curve, event.call.actor, migrate);
+        }
         let item = event.call.pool.and_then(|key| self.items.touch(&key));
         let Some(item) = item.filter(|item| item.pool.state.program() == event.program) else {
             return PoolApplied::Unknown;
@@ -630,43 +908,33 @@ impl PoolTable {
             self.counters.change_late += 1;
             return PoolApplied::Counted;
         }
-        match item.enter(event.slot, lineage) {
-            Entered::Onward | Entered::Late => {}
-            Entered::Switched(()) => self.counters.pool_switched += 1,
-            Entered::Lost => self.counters.pool_doubted += u64::from(item.pool.doubt()),
-        }
-        let read = match event.call.action {
+        let swap = match event.call.action {
             PoolAction::Swap(swap) if event.inferred_from.is_none() => item
                 .pool
-                .read(&swap)
+                .read(&swap, event.call.actor.as_ref())
                 .map(|(way, amount)| (way, amount, swap.amounts)),
             _ => None,
         };
-        let Some((way, amount, limits)) = read else {
-            // Marked only when it was good: a firmer reason stays.
-            if item.pool.tradable.is_ok() {
-                item.pool.tradable = Err(PoolUntradable::Behind);
-            }
-            self.counters.change_unread += 1;
-            return PoolApplied::Unread;
+        let change = Changed {
+            pool: item.pool.key,
+            slot: event.slot,
+            at_s: circumstances.now_s,
+            swap,
         };
-        let mut after = item.pool.state;
-        let swapped = after
-            .swap(circumstances, way, amount)
-            .ok()
-            .filter(|swapped| within(limits, *swapped));
-        let Some(swapped) = swapped else {
-            self.counters.swap_predicted_failed += 1;
-            return PoolApplied::PredictedFailure;
-        };
-        item.pool.state = after;
-        item.reckon();
-        self.counters.swap_applied += 1;
-        PoolApplied::Moved(way, swapped)
+        self.recent.note(&change);
+        let applied = item.apply(&change, lineage, circumstances, &mut self.counters);
+        match applied {
+            PoolApplied::Moved(..) => self.counters.swap_applied += 1,
+            PoolApplied::PredictedFailure => self.counters.swap_predicted_failed += 1,
+            PoolApplied::Unread => self.counters.change_unread += 1,
+            PoolApplied::Unknown | PoolApplied::Counted => {}
+        }
+        applied
     }
 
     /// Marks the pool at that address as doubtful, unless a firmer reason already forbids it.
     pub fn doubt(&mut self, pool: &Key) {
+        self.recent.forget_of(pool);
         if let Some(item) = self.items.get_mut(pool) {
             self.counters.pool_doubted += u64::from(item.doubt());
         }
@@ -675,6 +943,7 @@ impl PoolTable {
     /// The block of `slot` is void: pools that stand at it go back to before it, and those of which nothing from
     /// before is known become doubtful. Walks the whole table.
     pub fn drop_block(&mut self, slot: Slot, lineage: &Lineage) {
+        self.recent.forget(|void| void == slot);
         for item in self.items.iter_mut() {
             match item.past.drop_block(item.pool.slot, slot, lineage) {
                 Dropped::Elsewhere => {}
@@ -693,6 +962,7 @@ impl PoolTable {
     /// Marks every pool that stands at `slot` or later as doubtful, and what is remembered of blocks from there on of the
     /// others. Walks the whole table.
     pub fn doubt_from(&mut self, slot: Slot) {
+        self.recent.forget(|void| void >= slot);
         for item in self.items.iter_mut() {
             item.past.doubt_from(slot);
             if item.pool.slot >= slot {
@@ -714,6 +984,43 @@ impl Item {
         };
         item.reckon();
         item
+    }
+
+    /// Makes a change on the fork of its block.
+    fn apply(
+        &mut self,
+        change: &Changed,
+        lineage: &Lineage,
+        circumstances: &Circumstances<'_>,
+        counters: &mut PoolCounters,
+    ) -> PoolApplied {
+        match self.enter(change.slot, lineage) {
+            Entered::Onward | Entered::Late => {}
+            Entered::Switched(()) => counters.pool_switched += 1,
+            Entered::Lost => counters.pool_doubted += u64::from(self.pool.doubt()),
+        }
+        let Some((way, amount, limits)) = change.swap else {
+            // Marked only when it was good: a firmer reason stays.
+            if self.pool.tradable.is_ok() {
+                self.pool.tradable = Err(PoolUntradable::Behind);
+            }
+            return PoolApplied::Unread;
+        };
+        let circumstances = Circumstances {
+            now_s: change.at_s,
+            ..*circumstances
+        };
+        let mut after = self.pool.state;
+        let swapped = after
+            .swap(&circumstances, way, amount)
+            .ok()
+            .filter(|swapped| within(limits, *swapped));
+        let Some(swapped) = swapped else {
+            return PoolApplied::PredictedFailure;
+        };
+        self.pool.state = after;
+        self.reckon();
+        PoolApplied::Moved(way, swapped)
     }
 
     fn reckon(&mut self) {
@@ -765,7 +1072,7 @@ impl Pool {
 
 impl Pool {
     /// Which way a swap goes and how much of it is fixed, when its own bytes or accounts tell.
-    fn read(&self, swap: &Swap) -> Option<(Way, Amount)> {
+    fn read(&self, swap: &Swap, actor: Option<&Key>) -> Option<(Way, Amount)> {
         let [a, b] = self.state.mints();
         let by_mint = match (swap.mint_in, swap.mint_out) {
             (Some(mint), _) if mint == *a => Some(Way::AToB),
@@ -774,13 +1081,27 @@ impl Pool {
             (_, Some(mint)) if mint == *a => Some(Way::BToA),
             _ => None,
         };
-        let way = swap.way.or(by_mint)?;
+        let way = swap.way.or(by_mint);
+        let way = way.or_else(|| self.way_of_accounts(swap, actor?))?;
         let amount = match swap.amounts {
             SwapAmounts::ExactIn { amount_in, .. } => Amount::In(amount_in),
             SwapAmounts::ExactOut { amount_out, .. } => Amount::Out(amount_out),
             _ => return None,
         };
         Some((way, amount))
+    }
+
+    /// Which way a swap goes that names no mint: the coin is in the actor's associated account for it, which either
+    /// gives or gets; `None` where he keeps it elsewhere. Cost: one derivation, some 2 us.
+    fn way_of_accounts(&self, swap: &Swap, actor: &Key) -> Option<Way> {
+        let (given, got) = (swap.account_in?, swap.account_out?);
+        let seeds: [&[u8]; 3] = [actor, self.accounts.token_program(), &self.mint().0];
+        let (coins, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM)?;
+        match (given == coins, got == coins) {
+            (true, false) => Some(self.sells()),
+            (false, true) => Some(self.buys),
+            _ => None,
+        }
     }
 }
 
@@ -810,6 +1131,8 @@ fn blank_pool() -> Pool {
         buys: Way::BToA,
         tradable: Err(PoolUntradable::Doubtful),
         slot: Slot(0),
-        truth: (Slot(0), 0),
+        truth: Version::NONE,
+        terms: Version::NONE,
+        succession: None,
     }
 }

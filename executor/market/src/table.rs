@@ -9,7 +9,8 @@ use crate::lru::{Inserted, LruTable, mix};
 use crate::pump::account::BondingCurve;
 use crate::pump::curve::{Applied, Curve, Quote, Reserves, Untradable};
 use crate::pump::fees::{FeeRates, FeeSchedule};
-use crate::replayed::RecentTrades;
+use crate::replayed::Recent;
+use crate::told::{FeedId, Version};
 use crate::units::Mint;
 
 /// What the table counted.
@@ -45,6 +46,8 @@ pub struct CurveCounters {
     pub truth_agreed: u64,
     /// Account data that says something else: it wins.
     pub truth_diverged: u64,
+    /// Account data of curves that were known to be doubtful.
+    pub truth_behind: u64,
 }
 
 /// Outcome of offering a trade to the table.
@@ -71,6 +74,20 @@ pub struct CurveTruth {
     pub slot: Slot,
     /// Counts the node's writes: of two of one slot the higher is the later.
     pub write_version: u64,
+    /// Whose writes.
+    pub feed: FeedId,
+}
+
+impl CurveTruth {
+    /// Which state of the account it is.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        Version {
+            feed: self.feed,
+            slot: self.slot,
+            write_version: self.write_version,
+        }
+    }
 }
 
 /// A fixed number of curves, found by mint; the least recently touched gives way. A held curve (one with a position
@@ -80,7 +97,7 @@ pub struct CurveTruth {
 pub struct CurveTable {
     items: LruTable<Item>,
     schedule: FeeSchedule,
-    recent: RecentTrades,
+    recent: Recent<Trade>,
     counters: CurveCounters,
 }
 
@@ -90,8 +107,10 @@ struct Item {
     curve: Curve,
     past: Past<Moved, PAST_BLOCKS>,
     reckoned: Reckoned,
-    /// Slot and write version of the last account data taken.
-    truth: (Slot, u64),
+    /// Of the last account data taken.
+    truth: Version,
+    /// What it said; before any came, what the curve began with.
+    told: Reserves,
 }
 
 /// Blocks before the last that a curve is remembered at.
@@ -163,7 +182,7 @@ impl CurveTable {
         Self {
             items: LruTable::new(capacity, seed, Item::of(blank_curve())),
             schedule,
-            recent: RecentTrades::new(),
+            recent: Recent::new(),
             counters: CurveCounters::default(),
         }
     }
@@ -267,11 +286,12 @@ impl CurveTable {
         let Some(item) = self.items.touch(&truth.accounts.mint.0) else {
             return self.insert_truth(truth);
         };
-        if (truth.slot, truth.write_version) <= item.truth {
+        if !truth.version().is_after(&item.truth) {
             self.counters.truth_stale += 1;
             return Corrected::Stale;
         }
-        item.truth = (truth.slot, truth.write_version);
+        item.truth = truth.version();
+        let before = core::mem::replace(&mut item.told, truth.curve.reserves);
         let Item { curve, .. } = *item;
         let is_sure = curve.tradable != Err(Untradable::Doubtful);
         let stands = is_sure && lineage.builds_on(curve.touched_slot, truth.slot);
@@ -279,7 +299,7 @@ impl CurveTable {
         let is_later = is_sure && truth.slot > curve.touched_slot;
         let was_reckoned = || {
             item.reckoned
-                .holds(truth.slot, fingerprint(&truth.curve.reserves))
+                .holds(truth.slot, fingerprint(&truth.curve.reserves), lineage)
         };
         if ((stands || is_later) && curve.agrees(&truth.curve)) || (stands && was_reckoned()) {
             item.curve.prove_creator(truth.curve.creator);
@@ -297,14 +317,41 @@ impl CurveTable {
         item.reckoned
             .note(truth.slot, fingerprint(&truth.curve.reserves));
         // What was seen of later blocks stands, on another base. What of the same block comes after the account data is
-        // not known: the account will be told again.
+        // known where one of its trades leads there from what was told before: then those seen between the two failed, for
+        // a reason that no shred tells (their senders had not what they sold), and those after it stand. Else, when it was a
+        // trade inside another program's call, the account will be told again.
         let (count, dev_buy) = (item.curve.trade_count, item.curve.dev_buy);
         let mint = &truth.accounts.mint;
-        for trade in self.recent.after(mint, truth.slot, lineage) {
+        let told_before = BondingCurve {
+            reserves: before,
+            complete: false,
+            ..truth.curve
+        };
+        let schedule = &self.schedule;
+        let base = item
+            .curve
+            .corrected(&told_before, truth.supply, schedule, truth.slot);
+        let leads_there = |trade: &Trade| {
+            let mut curve = base;
+            matches!(curve.apply(trade, schedule), Applied::Moved(_))
+                && curve.reserves == truth.curve.reserves
+        };
+        let mut rest = self.recent.within(&mint.0, truth.slot);
+        // Up to and with the one that leads there; to the end when none does.
+        let _ = rest.by_ref().find(|trade| leads_there(trade));
+        for trade in rest {
+            item.apply(trade, schedule, lineage, &mut self.counters);
+            self.counters.trade_replayed += 1;
+        }
+        for trade in self.recent.after(&mint.0, truth.slot, lineage) {
             item.apply(trade, &self.schedule, lineage, &mut self.counters);
             self.counters.trade_replayed += 1;
         }
         (item.curve.trade_count, item.curve.dev_buy) = (count, dev_buy);
+        if !is_sure {
+            self.counters.truth_behind += 1;
+            return Corrected::Behind;
+        }
         self.counters.truth_diverged += 1;
         Corrected::Diverged
     }
@@ -322,7 +369,7 @@ impl CurveTable {
             return Corrected::Refused;
         }
         if let Some(item) = self.items.get_mut(&truth.accounts.mint.0) {
-            item.truth = (truth.slot, truth.write_version);
+            item.truth = truth.version();
         }
         Corrected::New
     }
@@ -334,7 +381,7 @@ impl CurveTable {
 
     /// Marks the curve of `mint` as doubtful, unless a firmer reason already forbids it.
     pub fn doubt(&mut self, mint: &Mint) {
-        self.recent.forget_coin(mint);
+        self.recent.forget_of(&mint.0);
         if let Some(item) = self.items.get_mut(&mint.0) {
             self.counters.curve_doubted += u64::from(item.doubt());
         }
@@ -343,7 +390,7 @@ impl CurveTable {
     /// The block of `slot` is void: curves that stand at it go back to before it, and those of which nothing from
     /// before is known become doubtful. Walks the whole table: for retractions, not for every event.
     pub fn drop_block(&mut self, slot: Slot, lineage: &Lineage) {
-        self.recent.forget(|trade| trade.slot == slot);
+        self.recent.forget(|void| void == slot);
         for item in self.items.iter_mut() {
             match item.past.drop_block(item.curve.touched_slot, slot, lineage) {
                 Dropped::Elsewhere => {}
@@ -360,7 +407,7 @@ impl CurveTable {
     /// Marks every curve touched in or after `slot` as doubtful and returns how many. Walks the whole table:
     /// for retractions, not for every event.
     pub fn doubt_from(&mut self, slot: Slot) -> u64 {
-        self.recent.forget(|trade| trade.slot >= slot);
+        self.recent.forget(|void| void >= slot);
         let mut doubted = 0;
         for item in self.items.iter_mut() {
             item.past.doubt_from(slot);
@@ -379,7 +426,8 @@ impl Item {
             curve,
             past: Past::new(Moved::NONE),
             reckoned: Reckoned::new(),
-            truth: (Slot(0), 0),
+            truth: Version::NONE,
+            told: curve.reserves,
         }
     }
 
@@ -428,7 +476,7 @@ impl Item {
     fn doubt(&mut self) -> bool {
         self.past.clear();
         self.reckoned = Reckoned::new();
-        let was_told = self.truth != (Slot(0), 0);
+        let was_told = self.truth != Version::NONE;
         match self.curve.tradable {
             Ok(()) => {}
             Err(Untradable::Complete) if !was_told => {}
@@ -440,8 +488,8 @@ impl Item {
 }
 
 /// Whether account data of that slot counts what the block of `slot` did: that is an earlier one of the same fork.
-pub(crate) fn is_counted(truth: (Slot, u64), slot: Slot, lineage: &Lineage) -> bool {
-    slot < truth.0 && lineage.builds_on(truth.0, slot)
+pub(crate) fn is_counted(truth: Version, slot: Slot, lineage: &Lineage) -> bool {
+    slot < truth.slot && lineage.builds_on(truth.slot, slot)
 }
 
 fn fingerprint(reserves: &Reserves) -> u64 {

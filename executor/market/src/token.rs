@@ -11,6 +11,10 @@ use crate::base58::key;
 use crate::pump;
 use crate::units::{BPS_WHOLE, Key};
 
+/// The associated token account program: a wallet's account for a coin is PDA `[wallet, token program, mint]` of it.
+/// Source: spl-associated-token-account.
+pub const ASSOCIATED_TOKEN_PROGRAM: Key = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
+
 /// The system program. Source: solana-sdk-ids.
 pub(crate) const SYSTEM_PROGRAM: Key = key("11111111111111111111111111111111");
 

@@ -61,6 +61,9 @@ impl TokenAmount {
 /// `floor(value * (10_000 - bps) / 10_000)`; fits because the factor is at most one.
 fn less_bps(value: u64, bps: Bps) -> u64 {
     let kept = BPS_WHOLE.saturating_sub(u64::from(bps.0));
+    if let Some(product) = value.checked_mul(kept) {
+        return product / BPS_WHOLE;
+    }
     (u128::from(value) * u128::from(kept) / u128::from(BPS_WHOLE)) as u64
 }
 
@@ -70,6 +73,11 @@ mod tests {
 
     #[test]
     fn slippage_rounds_down_and_stops_at_zero() {
+        // One word and two say the same on both sides of what fits one.
+        for value in [0, 1, 9_999, u64::MAX / 9_001, u64::MAX / 8_999, u64::MAX] {
+            let kept = u128::from(value) * 9_000 / 10_000;
+            assert_eq!(u128::from(Lamports(value).less_bps(Bps(1_000)).0), kept);
+        }
         assert_eq!(TokenAmount(101).less_bps(Bps(250)), TokenAmount(98));
         assert_eq!(Lamports(u64::MAX).less_bps(Bps(0)), Lamports(u64::MAX));
         assert_eq!(Lamports(5).less_bps(Bps(10_000)), Lamports(0));

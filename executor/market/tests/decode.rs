@@ -266,7 +266,11 @@ fn events_come_in_instruction_order_and_strangers_are_counted() {
         ]
     ));
     assert_eq!(decoded.event_count, 3);
-    assert_eq!(decoded.rejected[DecodeReject::OtherInstruction as usize], 1);
+    let other = DecodeReject::OtherInstruction as usize;
+    assert_eq!(decoded.rejected[other], 1);
+    let mut of_programs = [[0; DecodeReject::COUNT]; market::Program::COUNT];
+    of_programs[market::Program::Pump as usize][other] = 1;
+    assert_eq!(decoded.rejected_of, of_programs);
 }
 
 #[test]

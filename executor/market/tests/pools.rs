@@ -6,11 +6,13 @@ use market::event::{Liquidity, Swap, SwapAmounts, Way};
 use market::pools::{Pool, PoolUntradable};
 use market::pump::{TOKEN_PROGRAM, WRAPPED_SOL};
 use market::raydium_cp::account::{Config, CreatorFeeOn, Owed};
+use market::token::ASSOCIATED_TOKEN_PROGRAM;
 use market::{
-    Amount, Circumstances, Corrected, Lamports, Lineage, Mint, PoolAction, PoolApplied, PoolCall,
-    PoolEvent, PoolState, PoolTable, PoolTruth, Program, RaydiumCpAccounts, Swapped, TokenAmount,
-    TransferFee, raydium_cp,
+    Amount, Circumstances, Corrected, FeedId, Lamports, Lineage, Mint, PoolAction, PoolApplied,
+    PoolCall, PoolEvent, PoolState, PoolTable, PoolTruth, Program, RaydiumCpAccounts, Swapped,
+    TokenAmount, TransferFee, Version, raydium_cp,
 };
+use program_address::find_program_address;
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
 
@@ -55,6 +57,7 @@ fn truth(state: PoolState, slot: u64, write_version: u64) -> PoolTruth {
     let accounts = RaydiumCpAccounts {
         mint: Mint(COIN),
         pool: POOL,
+        token_program: TOKEN_PROGRAM,
         quote_mint: WRAPPED_SOL,
         ..RaydiumCpAccounts::default()
     };
@@ -64,6 +67,9 @@ fn truth(state: PoolState, slot: u64, write_version: u64) -> PoolTruth {
         state,
         slot: Slot(slot),
         write_version,
+        feed: FeedId(0),
+        terms: Version::NONE,
+        succession: None,
         is_dangerous: false,
     }
 }
@@ -128,7 +134,7 @@ fn table() -> (PoolTable, PoolState) {
     let mut table = PoolTable::new(4, 7);
     let start = state(100_000_000_000, 5_000_000_000_000);
     assert_eq!(
-        table.correct(&truth(start, 10, 1), &Lineage::new()),
+        table.correct(&truth(start, 10, 1), &Lineage::new(), &NOW),
         Corrected::New
     );
     (table, start)
@@ -170,13 +176,13 @@ fn swaps_move_it_and_account_data_that_says_the_same_agrees() {
     }
     // Account data comes late: it says what the first of the three swaps left.
     let late = truth(reckoned[1], 11, 5);
-    assert_eq!(table.correct(&late, &lineage), Corrected::Agreed);
+    assert_eq!(table.correct(&late, &lineage, &NOW), Corrected::Agreed);
     assert_eq!(known(&table).state, reckoned[3]);
-    assert_eq!(table.correct(&late, &lineage), Corrected::Stale);
+    assert_eq!(table.correct(&late, &lineage, &NOW), Corrected::Stale);
     // A state that nothing here led to: a swap that the shreds did not show.
     let other = state(123_000_000_000, 4_100_000_000_000);
     assert_eq!(
-        table.correct(&truth(other, 11, 6), &lineage),
+        table.correct(&truth(other, 11, 6), &lineage, &NOW),
         Corrected::Diverged
     );
     assert_eq!(known(&table).state, other);
@@ -196,9 +202,9 @@ fn what_the_shreds_do_not_tell_stops_trading_until_account_data_comes() {
     assert_eq!(table.apply(&deposit, &lineage, &NOW), PoolApplied::Unread);
     assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
     assert_eq!(
-        table.correct(&truth(start, 11, 2), &lineage),
-        Corrected::Diverged,
-        "it was not known to be right"
+        table.correct(&truth(start, 11, 2), &lineage, &NOW),
+        Corrected::Behind,
+        "nothing was claimed of it"
     );
     assert_eq!(known(&table).tradable, Ok(()));
     let mut routed = buy(12, 5);
@@ -232,7 +238,7 @@ fn a_pool_without_sol_is_kept_and_not_traded() {
     };
     pool.mints[0] = [8; 32];
     let truth = truth(PoolState::RaydiumCp(pool, config), 1, 1);
-    assert_eq!(table.correct(&truth, &Lineage::new()), Corrected::New);
+    assert_eq!(table.correct(&truth, &Lineage::new(), &NOW), Corrected::New);
     assert_eq!(
         table.get(&POOL).unwrap().tradable,
         Err(PoolUntradable::QuoteNotSol)
@@ -246,7 +252,7 @@ fn a_shallow_pool_of_a_stranger_does_not_become_the_one_that_is_traded() {
     let (mut table, _) = table();
     let lineage = Lineage::new();
     let trap = of_pool(66, state(1_000_000, 5_000_000_000_000), 11);
-    assert_eq!(table.correct(&trap, &lineage), Corrected::New);
+    assert_eq!(table.correct(&trap, &lineage, &NOW), Corrected::New);
     assert_eq!(known(&table).key, POOL);
     // Nor one that is priced in something else.
     let PoolState::RaydiumCp(mut other, config) = state(u64::MAX / 2, 1_000) else {
@@ -256,16 +262,18 @@ fn a_shallow_pool_of_a_stranger_does_not_become_the_one_that_is_traded() {
     table.correct(
         &of_pool(67, PoolState::RaydiumCp(other, config), 11),
         &lineage,
+        &NOW,
     );
     assert_eq!(known(&table).key, POOL);
     // A deeper one does, and when its depth is withdrawn it is the other's turn with the next word of it.
     let deep = of_pool(68, state(200_000_000_000, 9_000_000_000_000), 12);
-    table.correct(&deep, &lineage);
+    table.correct(&deep, &lineage, &NOW);
     assert_eq!(known(&table).key, [68; 32]);
-    table.correct(&of_pool(68, state(1, 1), 13), &lineage);
+    table.correct(&of_pool(68, state(1, 1), 13), &lineage, &NOW);
     table.correct(
         &truth(state(100_000_000_000, 5_000_000_000_000), 14, 2),
         &lineage,
+        &NOW,
     );
     assert_eq!(known(&table).key, POOL);
 }
@@ -274,9 +282,9 @@ fn a_shallow_pool_of_a_stranger_does_not_become_the_one_that_is_traded() {
 fn what_was_bought_in_a_pool_is_sold_there_and_both_are_let_go_together() {
     let mut table = PoolTable::new(2, 7);
     let lineage = Lineage::new();
-    table.correct(&of_pool(1, state(100, 100), 10), &lineage);
+    table.correct(&of_pool(1, state(100, 100), 10), &lineage, &NOW);
     table.set_bought(&Mint(COIN), &[1; 32]);
-    table.correct(&of_pool(2, state(900, 100), 11), &lineage);
+    table.correct(&of_pool(2, state(900, 100), 11), &lineage, &NOW);
     assert_eq!(known(&table).key, [1; 32]);
     assert!(table.after_curve(&Mint(COIN)).is_some(), "we put it there");
     table.set_held(&Mint(COIN), false);
@@ -286,7 +294,7 @@ fn what_was_bought_in_a_pool_is_sold_there_and_both_are_let_go_together() {
     );
     // With nothing held there is room for others: no hold was left behind.
     for (pool, slot) in [(3, 12), (4, 13), (5, 14)] {
-        let told = table.correct(&of_pool(pool, state(50, 50), slot), &lineage);
+        let told = table.correct(&of_pool(pool, state(50, 50), slot), &lineage, &NOW);
         assert_eq!(told, Corrected::New);
     }
     assert!(table.get(&[1; 32]).is_none() && table.get(&[2; 32]).is_none());
@@ -296,11 +304,11 @@ fn what_was_bought_in_a_pool_is_sold_there_and_both_are_let_go_together() {
 fn a_hold_goes_over_to_the_pool_that_is_preferred() {
     let mut table = PoolTable::new(2, 7);
     let lineage = Lineage::new();
-    table.correct(&of_pool(1, state(100, 100), 10), &lineage);
+    table.correct(&of_pool(1, state(100, 100), 10), &lineage, &NOW);
     table.set_held(&Mint(COIN), true);
-    table.correct(&of_pool(2, state(900, 100), 11), &lineage);
+    table.correct(&of_pool(2, state(900, 100), 11), &lineage, &NOW);
     for (pool, slot) in [(3, 12), (4, 13)] {
-        table.correct(&of_pool(pool, state(50, 50), slot), &lineage);
+        table.correct(&of_pool(pool, state(50, 50), slot), &lineage, &NOW);
     }
     assert_eq!(known(&table).key, [2; 32]);
 }
@@ -313,7 +321,10 @@ fn a_coin_that_turned_dangerous_is_no_longer_bought() {
         ..truth(start, 10, 1)
     };
     // The mint changed, not the pool: the record is as old as the last.
-    assert_eq!(table.correct(&turned, &Lineage::new()), Corrected::Stale);
+    assert_eq!(
+        table.correct(&turned, &Lineage::new(), &NOW),
+        Corrected::Stale
+    );
     assert_eq!(known(&table).tradable, Err(PoolUntradable::Dangerous));
 }
 
@@ -345,7 +356,7 @@ fn a_swap_that_account_data_counts_already_is_not_counted_again() {
     let (mut table, _) = table();
     let lineage = straight(10..=13);
     let later = state(101_000_000_000, 4_950_000_000_000);
-    table.correct(&truth(later, 13, 2), &lineage);
+    table.correct(&truth(later, 13, 2), &lineage, &NOW);
     let applied = table.apply(&buy(12, 1_000_000), &lineage, &NOW);
     assert_eq!(
         (applied, known(&table).state),
@@ -362,7 +373,7 @@ fn a_fork_of_which_nothing_is_known_is_not_traded_on_anothers_state() {
         lineage.note(Slot(slot), Slot(parent));
     }
     let of_12 = state(150_000_000_000, 3_000_000_000_000);
-    table.correct(&truth(of_12, 12, 2), &lineage);
+    table.correct(&truth(of_12, 12, 2), &lineage, &NOW);
     table.apply(&buy(13, 1_000_000), &lineage, &NOW);
     assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
     // Back on 12 all is well.
@@ -401,8 +412,8 @@ fn what_was_reckoned_before_a_divergence_agrees_with_nothing() {
     table.apply(&buy(11, 1_000_000), &lineage, &NOW);
     let reckoned = known(&table).state;
     let other = state(123_000_000_000, 4_100_000_000_000);
-    table.correct(&truth(other, 11, 2), &lineage);
-    table.correct(&truth(reckoned, 11, 3), &lineage);
+    table.correct(&truth(other, 11, 2), &lineage, &NOW);
+    table.correct(&truth(reckoned, 11, 3), &lineage, &NOW);
     assert_eq!(known(&table).state, reckoned);
 }
 
@@ -410,7 +421,7 @@ fn what_was_reckoned_before_a_divergence_agrees_with_nothing() {
 #[test]
 fn account_data_of_a_later_slot_that_says_the_same_agrees() {
     let (mut table, start) = table();
-    let told = table.correct(&truth(start, 50, 9), &straight(10..=50));
+    let told = table.correct(&truth(start, 50, 9), &straight(10..=50), &NOW);
     assert_eq!(told, Corrected::Agreed);
 }
 
@@ -441,5 +452,69 @@ proptest! {
         table.drop_block(Slot(last), &lineage);
         let parent = if last == 13 { 12 } else { 10 };
         prop_assert_eq!(known(&table).state, states[parent]);
+    }
+}
+
+/// Goal: on a busy pool, account data that comes late does not set it back.
+/// Method: a swap that nobody shows in block 11, two shown in 12 and 13; then the account as 11 left it.
+#[test]
+fn what_came_after_late_account_data_is_reckoned_again_on_it() {
+    let (mut table, mut truly) = table();
+    let lineage = straight(11..=14);
+    let swap = |state: &mut PoolState, amount| {
+        state.swap(&NOW, Way::AToB, Amount::In(amount)).unwrap();
+    };
+    swap(&mut truly, 7_000_000_000);
+    let left_by_11 = truly;
+    for (slot, amount) in [(12, 2_000_000_000), (13, 3_000_000_000)] {
+        table.apply(&buy(slot, amount), &lineage, &NOW);
+        swap(&mut truly, amount);
+    }
+    assert_ne!(known(&table).state, truly);
+    let told = table.correct(&truth(left_by_11, 11, 2), &lineage, &NOW);
+    assert_eq!(told, Corrected::Diverged);
+    assert_eq!(known(&table).state, truly);
+    assert_eq!(known(&table).slot, Slot(13));
+    assert_eq!(table.counters().change_replayed, 2);
+    let told = table.correct(&truth(truly, 13, 3), &lineage, &NOW);
+    assert_eq!(told, Corrected::Agreed);
+    // What cannot be read stays unread on the new base, and what is void is not made again.
+    let deposit = event(14, PoolAction::Deposit(Liquidity::default()));
+    table.apply(&deposit, &lineage, &NOW);
+    table.correct(&truth(left_by_11, 13, 4), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+    table.drop_block(Slot(14), &lineage);
+    table.correct(&truth(left_by_11, 13, 5), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Ok(()));
+}
+
+/// AMM v4 names no mint: which way a swap goes, the trader's own account for the coin tells.
+#[test]
+fn the_way_of_a_swap_is_told_by_the_traders_account() {
+    let trader = [0x51; 32];
+    let seeds: [&[u8]; 3] = [&trader, &TOKEN_PROGRAM, &COIN];
+    let (coins, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).unwrap();
+    let unnamed = |account_in, account_out| {
+        let mut event = buy(11, 1_000_000_000);
+        event.call.actor = Some(trader);
+        if let PoolAction::Swap(swap) = &mut event.call.action {
+            (swap.mint_in, swap.mint_out) = (None, None);
+            (swap.account_in, swap.account_out) = (Some(account_in), Some(account_out));
+        }
+        event
+    };
+    for (event, way) in [
+        (unnamed([1; 32], coins), Some(Way::AToB)),
+        (unnamed(coins, [1; 32]), Some(Way::BToA)),
+        (unnamed([1; 32], [2; 32]), None),
+        (unnamed(coins, coins), None),
+    ] {
+        let (mut table, _) = table();
+        let applied = table.apply(&event, &Lineage::new(), &NOW);
+        let went = match applied {
+            PoolApplied::Moved(way, _) => Some(way),
+            _ => None,
+        };
+        assert_eq!(went, way, "{applied:?}");
     }
 }

@@ -1,6 +1,9 @@
-//! The kill switch: one byte that anybody may set and the gate reads before every approval.
+//! The kill switch: one byte that anybody may set and the gate reads before every approval; and beside it a byte for each
+//! venue.
 
 use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::venues::Venues;
 
 /// What the gate lets through.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,20 +21,33 @@ pub enum Mode {
 ///
 /// A byte that is no mode reads as [`Mode::Halted`].
 #[derive(Debug)]
-pub struct Control(AtomicU8);
+pub struct Control {
+    mode: AtomicU8,
+    venues: Venues,
+}
 
 impl Control {
     /// A cell that starts in `mode`.
     #[must_use]
     pub const fn new(mode: Mode) -> Self {
-        Self(AtomicU8::new(mode as u8))
+        Self {
+            mode: AtomicU8::new(mode as u8),
+            venues: Venues::new(),
+        }
+    }
+
+    /// Which venues may be entered.
+    #[inline]
+    #[must_use]
+    pub const fn venues(&self) -> &Venues {
+        &self.venues
     }
 
     /// The mode now.
     #[inline]
     #[must_use]
     pub fn mode(&self) -> Mode {
-        match self.0.load(Ordering::Acquire) {
+        match self.mode.load(Ordering::Acquire) {
             0 => Mode::Active,
             1 => Mode::Reducing,
             _ => Mode::Halted,
@@ -41,17 +57,17 @@ impl Control {
     /// The byte itself, for whoever serves the operator.
     #[must_use]
     pub const fn byte(&self) -> &AtomicU8 {
-        &self.0
+        &self.mode
     }
 
     /// Sets the mode, whichever way: the caller decides who may loosen it.
     pub fn set(&self, mode: Mode) {
-        self.0.store(mode as u8, Ordering::Release);
+        self.mode.store(mode as u8, Ordering::Release);
     }
 
     /// Makes the mode at least as strict as `mode` and returns what it was.
     pub fn tighten(&self, mode: Mode) -> Mode {
-        match self.0.fetch_max(mode as u8, Ordering::AcqRel) {
+        match self.mode.fetch_max(mode as u8, Ordering::AcqRel) {
             0 => Mode::Active,
             1 => Mode::Reducing,
             _ => Mode::Halted,
@@ -71,6 +87,12 @@ mod tests {
         assert_eq!(control.mode(), Mode::Halted);
         control.set(Mode::Reducing);
         assert_eq!(control.mode(), Mode::Reducing);
-        assert_eq!(Control(AtomicU8::new(77)).mode(), Mode::Halted);
+        assert_eq!(
+            {
+                control.byte().store(77, Ordering::Release);
+                control.mode()
+            },
+            Mode::Halted
+        );
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use market::{Lamports, Mint, Side, TokenAmount};
 use shred_wire::Nanos;
-use strategy::Intent;
+use strategy::{Intent, Venue};
 
 use crate::approved::{Approved, Reservation, notional};
 use crate::control::{Control, Mode};
 use crate::limits::{LimitError, Limits};
+use crate::venues::Disabled;
 use crate::window::RollingWindow;
 
 /// Why an intent was refused. One byte, counted; ordered by the check that raises it, cheapest first. Append,
@@ -44,11 +45,13 @@ pub enum Refusal {
     EntryRate,
     /// Too many exits within the window.
     ExitRate,
+    /// The venue is disabled: what we build for it may not be what its program expects.
+    VenueDisabled,
 }
 
 impl Refusal {
     /// How many reasons there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -68,6 +71,7 @@ impl Refusal {
             "exit_exceeds_holding",
             "entry_rate",
             "exit_rate",
+            "venue_disabled",
         ]
     }
 }
@@ -116,7 +120,7 @@ pub struct GateCounters {
 /// Holds every intent to the [`Limits`] and keeps the account of what is at risk.
 ///
 /// An approval reserves at once, as if the transaction had already filled, so limits hold however many are in
-/// flight. Cost of a check: one atomic load, a scan of at most `positions_max` mints, a handful of compares;
+/// flight. Cost of a check: an atomic load, for an entry two, a scan of at most `positions_max` mints, a handful of compares;
 /// it allocates nothing and reads no clock.
 #[derive(Debug)]
 pub struct Gate {
@@ -282,6 +286,11 @@ impl Gate {
         self.control.mode()
     }
 
+    /// Lets nothing be entered on `venue` any more; whether that is news. Exits are still let through.
+    pub fn disable_venue(&self, venue: Venue, reason: Disabled) -> bool {
+        self.control.venues().disable(venue, reason)
+    }
+
     /// Stops everything: for a caller whose account of the world no longer adds up.
     pub fn halt(&self) {
         self.control.tighten(Mode::Halted);
@@ -318,6 +327,8 @@ impl Gate {
             Mode::Reducing => return Err(Refusal::Reducing),
             Mode::Halted => return Err(Refusal::Halted),
         }
+        let disabled = self.control.venues().disabled(intent.venue);
+        refuse(disabled.is_some(), Refusal::VenueDisabled)?;
         refuse(intent.spend.0 == 0, Refusal::ZeroAmount)?;
         refuse(intent.tokens.0 == 0, Refusal::NoMinimum)?;
         refuse(intent.tip > self.limits.tip_max, Refusal::TipCap)?;

@@ -33,9 +33,11 @@ pub mod approved;
 pub mod control;
 pub mod gate;
 pub mod limits;
+pub mod venues;
 mod window;
 
 pub use approved::{Approved, Reservation};
 pub use control::{Control, Mode};
 pub use gate::{Exposure, Fill, Gate, GateCounters, Refusal};
 pub use limits::{LimitError, Limits};
+pub use venues::{DRIFT_CODES, Disabled, FailureLimit, Failures, Venues, custom_error};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use market::{Lamports, Mint, PumpAccounts, Side, TokenAmount};
 use proptest::prelude::*;
-use risk::{Control, Fill, Gate, LimitError, Limits, Mode, Refusal, Reservation};
+use risk::{Control, Disabled, Fill, Gate, LimitError, Limits, Mode, Refusal, Reservation};
 use shred_wire::{Nanos, Slot};
 use strategy::{Intent, LaneClass, Origin, Venue};
 
@@ -48,6 +48,30 @@ fn each_limit_has_its_refusal_and_its_last_allowed_value() {
         check(&mut crowded, buy(mint, 1, 0), Ok(()));
     }
     check(&mut crowded, buy(4, 1, 0), Err(Refusal::PositionsMax));
+}
+
+/// Goal: nothing is entered on a disabled venue, whatever is held there may be left, and other venues go on.
+#[test]
+fn a_disabled_venue_refuses_entries_and_lets_exits_through() {
+    let mut gate = gate();
+    let filled = Fill {
+        tokens: TokenAmount(100),
+        quote: Lamports(40),
+    };
+    let entry = take(&mut gate, buy(1, 50, 5), 0);
+    assert!(gate.settle(entry, filled));
+    let venue = buy(1, 50, 5).venue;
+    assert!(gate.disable_venue(venue, Disabled::ProgramChanged));
+    check(&mut gate, buy(2, 50, 5), Err(Refusal::VenueDisabled));
+    let elsewhere = Intent {
+        venue: Venue::RaydiumCp,
+        ..buy(2, 50, 5)
+    };
+    assert_ne!(elsewhere.venue, venue);
+    check(&mut gate, elsewhere, Ok(()));
+    check(&mut gate, sell(1, 100), Ok(()));
+    let refused = gate.counters().refused[Refusal::VenueDisabled as usize];
+    assert_eq!(refused, 1);
 }
 
 #[test]

@@ -22,6 +22,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod asker;
 mod connection;
 mod health;
 mod http;
@@ -33,6 +34,7 @@ mod rpc;
 mod snapshot;
 mod text;
 
+pub use asker::{Asker, AskerEnd, asker};
 pub use health::{Control, Health, State};
 pub use http::{Sidecar, spawn};
 pub use latency::{LATENCY_BUCKET_COUNT, LatencyCells, LatencyRead};

@@ -115,6 +115,9 @@ pub enum RpcError {
     /// The connection broke, or what came is no HTTP.
     #[error("no answer: {0}")]
     Http(#[from] hyper::Error),
+    /// Whoever asked was told to stop.
+    #[error("no answer: stopped")]
+    Ended,
     /// It took longer than the plan allows.
     #[error("no answer within {0:?}")]
     Late(Duration),

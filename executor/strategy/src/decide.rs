@@ -45,11 +45,16 @@ pub enum Pass {
     ExitDeferred,
     /// Our own buy would move the pool's price further than the slippage: it has too little in it.
     PoolShallow,
+    /// A cashback coin on its curve: nothing we build sells it in the pool it goes on in once the curve sells out.
+    CashbackStrands,
+    /// An entry on a lane without revert protection while no account data comes in, which alone could tell whether it
+    /// filled; raised by the engine, which knows.
+    NoAccountData,
 }
 
 impl Pass {
     /// How many reasons there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 18;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -71,6 +76,8 @@ impl Pass {
             "entering",
             "exit_deferred",
             "pool_shallow",
+            "cashback_strands",
+            "no_account_data",
         ]
     }
 }
@@ -166,11 +173,12 @@ pub struct Entry {
 /// `spend`. At that price it costs less than that; the rest is what the price may rise before it lands.
 ///
 /// # Errors
-/// [`Pass::Untradable`], [`Pass::PoolShallow`] when the spend is more than `entry_slippage` of what a pool has to pay
+/// [`Pass::Untradable`], [`Pass::CashbackStrands`], [`Pass::PoolShallow`] when the spend is more than `entry_slippage` of what a pool has to pay
 /// with, or [`Pass::NoQuote`]; the last also when spending all of it would complete the
 /// curve, which leaves a position that nobody can sell until the pool opens, and when no token is left.
 pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
     refuse(!listing.is_tradable(), Pass::Untradable)?;
+    refuse(strands(listing), Pass::CashbackStrands)?;
     if let Some(depth) = listing.depth() {
         let moved = u128::from(entry.spend.0) * u128::from(BPS_WHOLE);
         let bearable = u128::from(depth.0) * u128::from(params.entry_slippage.0);
@@ -198,9 +206,11 @@ pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<In
     })
 }
 
-/// The sale of everything in `position` at the listing's price less `slippage`.
+/// The sale of everything in `position` at the listing's price less `slippage`, for no less than its floor
+/// ([`Position::floor`]).
 ///
-/// A doubtful one may still be left: holding on is not safer.
+/// A doubtful one may still be left: holding on is not safer. Where the price is below the floor the sale is tried at the
+/// floor: if the fall was made up it is taken there, and if not it fails and the floor gives way.
 ///
 /// # Errors
 /// [`Pass::CurveComplete`] where trading has ended, [`Pass::NoQuote`] when the sale brings nothing.
@@ -215,6 +225,8 @@ pub fn exit(
 ) -> Result<Intent, Pass> {
     refuse(listing.is_over(), Pass::CurveComplete)?;
     let deal = listing.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
+    let wanted = deal.quote.less_bps(slippage);
+    let receive_min = wanted.max(position.floor(params.exit_floor));
     Ok(Intent {
         id: 0,
         origin,
@@ -225,7 +237,7 @@ pub fn exit(
         spend: Lamports(0),
         tokens: position.tokens,
         // At least one lamport: a sale for nothing is not an exit.
-        receive_min: Lamports(deal.quote.less_bps(slippage).0.max(1)),
+        receive_min: receive_min.max(Lamports(1)),
         tip: params.exit_tip,
         slot,
         at,
@@ -313,6 +325,14 @@ const fn venue(listing: &Listing<'_>) -> Venue {
             PoolState::LaunchLab(..) => Venue::LaunchLab,
         },
     }
+}
+
+/// Whether the coin cannot be sold any more once its curve sells out: PumpSwap's v2 set, which is what we build, refuses
+/// pools of cashback coins, and so does Pump's v3. No new ones can be made. Sources: package `pump-rust-client` 0.5.0,
+/// `pump_amm.json` (`CashbackCoinNotSupported`: "v2 trades do not support cashback coins; use the v1 instructions") and
+/// `pump.json` (`CashbackDeprecated`: "Cashback coins can no longer be created").
+const fn strands(listing: &Listing<'_>) -> bool {
+    matches!(listing, Listing::Curve(curve) if curve.cashback)
 }
 
 #[inline]

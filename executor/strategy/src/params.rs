@@ -78,6 +78,10 @@ pub struct Params {
     pub exit_slippage: Bps,
     /// The same for stops and expiries, where leaving matters more than the price.
     pub stop_slippage: Bps,
+    /// Least share of a position's reference that an exit asks for, whatever the price looks like
+    /// ([`Position::floor`](crate::Position::floor)): the bound on what a price made up by failing transactions can cost.
+    /// It gives way step by step when exits are not taken, so that a crash can be left. Zero: no floor.
+    pub exit_floor: Bps,
     /// Gain over cost at which profit is taken.
     pub take_profit: Bps,
     /// Loss below cost at which the position is given up.
@@ -95,7 +99,8 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// 0.05 SOL an entry after a dev buy of 0.1 to 5 SOL, out at +40 %, -20 %, 30 s or 100 slots.
+    /// 0.05 SOL an entry after a dev buy of 0.1 to 5 SOL, out at +40 %, -20 %, 30 s or 100 slots, at first for no less than
+    /// half of what was paid.
     fn default() -> Self {
         Self {
             launches_enabled: true,
@@ -108,6 +113,7 @@ impl Default for Params {
             entry_slippage: Bps(1_000),
             exit_slippage: Bps(500),
             stop_slippage: Bps(2_500),
+            exit_floor: Bps(5_000),
             take_profit: Bps(4_000),
             stop_loss: Bps(2_000),
             hold_max: Nanos(30_000_000_000),
@@ -132,6 +138,8 @@ pub enum ParamError {
     Slippage,
     /// `stop_loss` exceeds the whole, so it would never stop.
     StopLoss,
+    /// `exit_floor` exceeds the whole: no exit would be taken at the price it is reckoned from.
+    ExitFloor,
     /// Neither time nor slots end a position: a coin nobody trades again would be held for ever.
     NoExpiry,
 }
@@ -157,6 +165,9 @@ impl Params {
         }
         if u64::from(self.stop_loss.0) > BPS_WHOLE {
             return Err(ParamError::StopLoss);
+        }
+        if u64::from(self.exit_floor.0) > BPS_WHOLE {
+            return Err(ParamError::ExitFloor);
         }
         if self.hold_max.0 == 0 && self.hold_slots_max == 0 {
             return Err(ParamError::NoExpiry);
@@ -205,6 +216,10 @@ mod tests {
         assert_eq!(
             with(|params| params.stop_loss = Bps(10_001)),
             Err(ParamError::StopLoss)
+        );
+        assert_eq!(
+            with(|params| params.exit_floor = Bps(10_001)),
+            Err(ParamError::ExitFloor)
         );
         let endless =
             |params: &mut Params| (params.hold_max, params.hold_slots_max) = (Nanos(0), 0);

@@ -140,7 +140,7 @@ fn a_bare_launch_is_bought_only_when_no_dev_buy_is_asked_for_or_follows() {
 }
 
 #[test]
-fn untradable_coins_are_never_entered_and_cashback_goes_by_v2() {
+fn untradable_coins_are_never_entered_and_cashback_coins_only_left() {
     for reason in [
         Untradable::Mayhem,
         Untradable::QuoteNotSol,
@@ -151,20 +151,54 @@ fn untradable_coins_are_never_entered_and_cashback_goes_by_v2() {
         curve.tradable = Err(reason);
         check_entry(&Params::default(), (curve, event), Err(Pass::Untradable));
     }
+    // Nothing we build sells it in the pool that its curve becomes.
     let (mut curve, event) = after_dev_buy(1_000_000_000);
     curve.cashback = true;
-    assert_eq!(
-        decide(
-            &Listing::Curve(&curve),
-            None,
-            &Params::default(),
-            &event,
-            Nanos(5)
-        )
-        .unwrap()
-        .venue,
-        Venue::PumpV2
+    check_entry(
+        &Params::default(),
+        (curve, event),
+        Err(Pass::CashbackStrands),
     );
+    let held = Position {
+        cost: Lamports(1 << 40),
+        ..position(1_000_000_000)
+    };
+    let listing = Listing::Curve(&curve);
+    let sale = decide(&listing, Some(&held), &Params::default(), &event, Nanos(5)).unwrap();
+    assert_eq!((sale.venue, sale.side), (Venue::PumpV2, Side::Sell));
+}
+
+/// Goal: a price that was made up costs no more than the floor, and a crash that is real can be left.
+#[test]
+fn an_exit_asks_for_no_less_than_its_floor() {
+    let (mut curve, event) = after_dev_buy(1_000_000_000);
+    let tokens = 1_000_000_000_000;
+    let worth = curve.sell(TokenAmount(tokens)).unwrap().quote;
+    let at = |floor_steps| Position {
+        cost: worth,
+        reference: worth,
+        floor_steps,
+        ..position(tokens)
+    };
+    // Nearly all of its quote is gone, or seems to be.
+    curve.reserves.virtual_quote /= 50;
+    let params = Params::default();
+    let fallen = curve.sell(TokenAmount(tokens)).unwrap().quote;
+    let asked = |position: &Position, params: &Params| {
+        let listing = Listing::Curve(&curve);
+        let exit = decide(&listing, Some(position), params, &event, Nanos(5)).unwrap();
+        assert_eq!(exit.origin, Origin::Stop);
+        exit.receive_min
+    };
+    let of_the_day = fallen.less_bps(params.stop_slippage);
+    assert_eq!(asked(&at(0), &params), Lamports(worth.0 / 2));
+    assert_eq!(asked(&at(1), &params), Lamports(worth.0 / 8));
+    assert_eq!(asked(&at(3), &params), of_the_day);
+    let without = Params {
+        exit_floor: Bps(0),
+        ..params
+    };
+    assert_eq!(asked(&at(0), &without), of_the_day);
 }
 
 #[test]
@@ -360,6 +394,8 @@ fn position(tokens: u64) -> Position {
         opened_slot: Slot(10),
         opened_at: Nanos(1),
         exiting: false,
+        reference: Lamports(0),
+        floor_steps: 0,
     }
 }
 

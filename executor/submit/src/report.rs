@@ -22,6 +22,8 @@ pub struct Report {
     pub signature: [u8; 64],
     /// What happened.
     pub outcome: Outcome,
+    /// Custom error of the program that ended it, when whoever ran it says which.
+    pub program_error: Option<u32>,
     /// When; for [`Outcome::HandedOver`] when the socket took the last byte.
     pub at: Nanos,
 }

@@ -166,6 +166,7 @@ fn refusal(cell: &BundleCell, lane: LaneId, reason: Reason, clock: &Clock) -> Re
         intent_id,
         signature,
         outcome: Outcome::Rejected(reason),
+        program_error: None,
         at: clock(),
     }
 }

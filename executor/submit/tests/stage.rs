@@ -134,6 +134,7 @@ fn a_full_report_ring_halts() {
         intent_id: 1,
         signature: [0; 64],
         outcome: Outcome::Finalized,
+        program_error: None,
         at: Nanos(1),
     };
     let (mut lane, _) = chatty(LaneClass::Public, None);

@@ -13,9 +13,11 @@
 pub mod amm_v4;
 pub mod artifacts;
 pub mod campaign;
+pub mod chain;
 pub mod dice;
 pub mod machine;
 pub mod ours;
 pub mod pump;
 pub mod pump_amm;
+pub mod simulated;
 pub mod world;

@@ -41,12 +41,13 @@ const PROGRAMS: [(&str, Address); 7] = [
 /// Noon, 21 November 2026, Unix seconds: the clock of every test.
 pub const NOW: i64 = 1_795_262_400;
 /// A slot of that time.
-const SLOT: u64 = 460_000_000;
+pub const SLOT: u64 = 460_000_000;
 
 /// One SVM with mainnet's features. Signatures and blockhashes are checked.
 pub struct Machine {
     svm: LiteSVM,
     meter: Meter,
+    last: Option<VersionedTransaction>,
 }
 
 /// What became of one transaction.
@@ -115,6 +116,7 @@ impl Machine {
         Self {
             svm,
             meter: Meter::default(),
+            last: None,
         }
     }
 
@@ -218,7 +220,27 @@ impl Machine {
         self.send(kind, transaction)
     }
 
+    /// Runs wire bytes as an RPC node simulates them: no signature and no blockhash is checked, and nothing is kept.
+    /// `None` when Solana's own decoder cannot read them.
+    #[must_use]
+    pub fn simulate(&self, bytes: &[u8]) -> Option<Outcome> {
+        let transaction: VersionedTransaction = wincode::deserialize(bytes).ok()?;
+        let svm = self.svm.clone().with_sigverify(false);
+        let svm = svm.with_blockhash_check(false);
+        let (result, meta) = match svm.simulate_transaction(transaction) {
+            Ok(simulated) => (Ok(()), simulated.meta),
+            Err(failed) => (Err(failed.err), failed.meta),
+        };
+        Some(Outcome {
+            result,
+            units: meta.compute_units_consumed,
+            fee: meta.fee,
+            logs: meta.logs,
+        })
+    }
+
     fn send(&mut self, kind: &'static str, transaction: VersionedTransaction) -> Outcome {
+        self.last = Some(transaction.clone());
         match self.svm.send_transaction(transaction) {
             Ok(meta) => {
                 self.meter.note(kind, meta.compute_units_consumed);
@@ -236,6 +258,17 @@ impl Machine {
                 logs: failed.meta.logs,
             },
         }
+    }
+
+    /// The last transaction run, as it stands in a block: its wire bytes and the accounts it names.
+    ///
+    /// # Panics
+    /// When none was run yet.
+    #[must_use]
+    pub fn last(&self) -> (Vec<u8>, Vec<Address>) {
+        let last = self.last.as_ref().expect("a transaction was run");
+        let bytes = wincode::serialize(last).expect("what was run can be written");
+        (bytes, last.message.static_account_keys().to_vec())
     }
 
     /// Compute units by kind of transaction.

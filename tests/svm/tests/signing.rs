@@ -129,7 +129,7 @@ fn a_presigned_rung_passes() {
         assert!(held.renew(ladder).is_ok_and(|replaced| replaced.is_none()));
         let wanted = Wanted {
             size_max: SOL / 5,
-            size_min: 1,
+            size_min: SOL / 20,
             tip_min: 6_000,
             tip_max: 10_000,
             slot: Slot(10),
@@ -146,7 +146,7 @@ fn a_presigned_rung_passes() {
         assert_eq!(
             world.machine.tokens(&account),
             SOL / 10,
-            "the largest size within the bound"
+            "the smallest size within the bounds"
         );
         assert_eq!(
             ours.builder().signature_counts()[Way::Presigned as usize],

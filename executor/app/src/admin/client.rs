@@ -37,7 +37,7 @@ pub fn ask(socket: &Path, request: Request) -> Result<Value, AdminError> {
         .set_write_timeout(Some(ANSWER_TIMEOUT))
         .map_err(unreachable)?;
     stream
-        .write_all(format!("{}\n", request.as_str()).as_bytes())
+        .write_all(format!("{}\n", request.line()).as_bytes())
         .map_err(unreachable)?;
     let mut text = String::new();
     stream
@@ -116,7 +116,7 @@ pub(super) fn exit_code(request: Request, value: &Value) -> u8 {
     match (value["ok"] == true, request) {
         (true, Request::Status) if value["healthy"] == false => exit::FAILED,
         (true, _) => exit::OK,
-        (false, Request::Status | Request::Sources) => exit::FAILED,
+        (false, Request::Status | Request::Sources | Request::Venues) => exit::FAILED,
         (false, _) => exit::REFUSED,
     }
 }

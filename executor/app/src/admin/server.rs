@@ -142,10 +142,14 @@ impl Server {
             return answer(stream, &json!({ "ok": false, "error": error }));
         }
         let Some(request) = request else {
-            let error = "say one of: status, sources, kill, reduce, resume";
+            let error = "say one of: status, sources, venues, enable VENUE, kill, reduce, resume";
             return answer(stream, &json!({ "ok": false, "error": error }));
         };
-        if matches!(request, Request::Status | Request::Sources) {
+        let is_of_the_app = matches!(
+            request,
+            Request::Status | Request::Sources | Request::Venues | Request::Enable { .. }
+        );
+        if is_of_the_app {
             return self.hand_over(request, stream);
         }
         let Some(control) = self.control.clone() else {
@@ -246,7 +250,7 @@ pub(super) fn answer_status(requests: &Receiver<(Request, UnixStream)>, status: 
     while let Ok((request, stream)) = requests.recv() {
         let mut value = status(request);
         if let Value::Object(members) = &mut value {
-            members.insert("ok".to_owned(), true.into());
+            members.entry("ok").or_insert(true.into());
         } else {
             value = json!({ "ok": false, "error": "the status is not an object" });
         }

@@ -376,3 +376,54 @@ fn silence_is_not_absence() {
     assert!(said.contains("did not answer within 2 s"), "{said}");
     assert!(!said.contains("os error"), "{said}");
 }
+
+#[test]
+fn a_venue_is_named_whole_or_nothing_is_enabled() {
+    for request in [
+        Request::Venues,
+        Request::Enable {
+            venue: Venue::PumpV3,
+            forced: false,
+        },
+        Request::Enable {
+            venue: Venue::LaunchLab,
+            forced: true,
+        },
+    ] {
+        assert_eq!(Request::parse(request.line().as_bytes()), Some(request));
+    }
+    for line in [
+        "enable",
+        "enable ",
+        "enable pump",
+        "enable pump_v3 forced",
+        "enable pump_v3 force now",
+        "enable  pump_v3",
+        "ENABLE pump_v3",
+        "venues pump_v3",
+    ] {
+        assert_eq!(Request::parse(line.as_bytes()), None, "{line}");
+    }
+}
+
+/// What the app refuses is refused, and not called well because it was answered.
+#[test]
+fn a_refusal_of_the_app_is_a_refusal() {
+    let home = Home::new();
+    let status: Status = Arc::new(|request| match request {
+        Request::Enable { venue, forced } => {
+            json!({ "ok": false, "error": format!("{venue:?} {forced}") })
+        }
+        _ => json!({ "venues": [] }),
+    });
+    let admin = spawn(&home.plan(), Some(cell()), status).unwrap();
+    let enable = Request::Enable {
+        venue: Venue::PumpSwap,
+        forced: true,
+    };
+    let refused = ask(admin.socket(), enable).unwrap();
+    assert_eq!(refused, json!({ "ok": false, "error": "PumpSwap true" }));
+    assert_eq!(exit_code(enable, &refused), exit::REFUSED);
+    let listed = ask(admin.socket(), Request::Venues).unwrap();
+    assert_eq!(listed, json!({ "ok": true, "venues": [] }));
+}

@@ -13,7 +13,7 @@ use brain_wire::Family;
 use bundle::{Builder, BuilderConfig, Fault, Signer, ThrowAway};
 use demo::block_engine::{BlockEngine, BlockEngineConfig, CounterSnapshot};
 use demo::{DemoConfig, DemoStats, PreparedMarket};
-use engine::EngineConfig;
+use engine::{EngineConfig, LadderPlan};
 use market::{Bps, Lamports, LookupTables};
 use risk::{Control, Limits, Mode};
 use serde_json::{Value, json};
@@ -37,7 +37,9 @@ use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::{Published, Truth, VENUES};
 use crate::receive::Received;
 use crate::rungs::quantiles;
+use crate::signing_stage::SigningAhead;
 use crate::sources::{Interface, SourceFacts};
+use crate::venues::VenueBook;
 use crate::wiring::Time;
 
 /// What the wallet starts with. Enough for every entry at once.
@@ -162,6 +164,11 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         engine: engine_config(Policy::VerifyThenEmit),
         tables: LookupTables::none(),
         builder,
+        // A rung signed ahead carries no planted fault.
+        ahead: match args.plant {
+            None => SigningAhead::presigning(LadderPlan::default()),
+            Some(_) => SigningAhead::nothing(),
+        },
         control: Arc::clone(&control),
         time: Time::Wall,
         layout: Layout::modest(split),
@@ -208,6 +215,8 @@ pub fn play(args: &DemoArgs, begun: impl FnOnce(&Room)) -> Result<Report, Failur
         bridge: Some(Arc::clone(&shared)),
         accounts: Some(Arc::clone(&accounts)),
         shredstream: None,
+        // It has no programs that could be asked about: nothing is known, and nothing is held up.
+        venues: Some(Arc::new(VenueBook::unchecked(Arc::clone(&control)))),
         threads: Some(Threads::of(split, Some(false))),
         mode: "demo",
         started,
@@ -557,6 +566,7 @@ impl Report {
                 "simulation_failed": engine.simulation_failed, "landed": engine.landed,
                 "lost": engine.lost + engine.failed_at_leader, "expired": engine.expired + engine.expired_silently,
             },
+            "signed": self.outcome.signatures.into_iter().collect::<BTreeMap<_, _>>(),
             "seen_back": self.seen_back(),
             "expired": decided.own_expired,
             "exits_lapsed": decided.exit_lapsed,
@@ -581,10 +591,11 @@ impl Report {
             let Truth {
                 agreed,
                 diverged,
+                behind,
                 stale,
             } = market.truth(venue);
-            let said =
-                json!({"truth_agreed": agreed, "truth_diverged": diverged, "truth_stale": stale});
+            let said = json!({"truth_agreed": agreed, "truth_diverged": diverged, "truth_behind": behind,
+                              "truth_stale": stale});
             (venue.name(), said)
         });
         json!({
@@ -650,6 +661,7 @@ impl Report {
             "Bundles    {}",
             bundles_row(decided.bundle_handed, self.submitted.bundle_sent, engine)
         );
+        outln!("Signed     {}", listed(self.outcome.signatures));
         outln!(
             "Landed     {} in blocks; {} seen back in our own stream ({}, {})",
             engine.landed,
@@ -721,9 +733,10 @@ fn accounts_row(truth: Truth, feed: &[(&'static str, u64)]) -> String {
     let Truth {
         agreed,
         diverged,
+        behind,
         stale,
     } = truth;
-    let others = [("stale", stale)].into_iter().chain(
+    let others = [("behind", behind), ("stale", stale)].into_iter().chain(
         feed.iter()
             .filter(|(name, _)| *name == "update_refused")
             .map(|(_, value)| ("refused by a full ring", *value)),

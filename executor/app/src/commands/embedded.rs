@@ -3,6 +3,7 @@
 use accounts::AccountData;
 use demo::ToldAccounts;
 use demo::accounts::AccountWrite;
+use market::FeedId;
 use shred_wire::Slot;
 
 use crate::account_feed::AccountFeed;
@@ -34,6 +35,7 @@ impl AccountFeed for EmbeddedFeed {
 #[must_use]
 pub fn account_data(account: &AccountWrite) -> AccountData<'_> {
     AccountData {
+        feed: FeedId::default(),
         key: account.key,
         owner: account.owner,
         slot: Slot(account.slot),

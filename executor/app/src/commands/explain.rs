@@ -51,6 +51,7 @@ const INTENTS: [&str; Refusal::COUNT] = [
     "it would sell more than is held",
     "more entries in risk.window_ms than risk.entries_per_window_max",
     "more exits in risk.window_ms than risk.exits_per_window_max; a loop gone wrong",
+    "its venue is disabled for entries; `overmind venues` says why, and enables it again",
 ];
 
 /// What is counted of a source, in the order of [`SourceTally::named`].

@@ -18,6 +18,7 @@ use crate::config::AdminPlan;
 use crate::published::Published;
 use crate::shredstream::StreamState;
 use crate::sources::{self, SourceFacts};
+use crate::venues::VenueBook;
 
 /// Everything that status, health and metrics are read from. Reading it stops nobody.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct View {
     pub accounts: Option<Arc<AccountCounters>>,
     /// What is known of the stream that is asked for, when one is.
     pub shredstream: Option<StreamState>,
+    /// What is known of the venues, where anything is built for them.
+    pub venues: Option<Arc<VenueBook>>,
     /// Which threads run what, for `status`.
     pub threads: Option<Threads>,
     /// The mode's word.
@@ -54,6 +57,10 @@ impl View {
             Some(Arc::clone(&self.control)),
             Arc::new(move |request| match request {
                 Request::Sources => sources::answer(&view.sources, &view.published),
+                Request::Venues => view.venues(VenueBook::status),
+                Request::Enable { venue, forced } => {
+                    view.venues(|venues| venues.enable(venue, forced))
+                }
                 _ => view.status(),
             }),
         )
@@ -78,7 +85,7 @@ impl View {
             "healthy": healthy,
             "health": health,
             "slot": published.slot.load(Relaxed),
-            "alarms": sources::alarms(&self.sources, published),
+            "alarms": self.alarms(),
             "sources": sources::brief(&self.sources, published),
             "chain": published.chain.status(),
             "resolved": object(published.resolved()),
@@ -92,7 +99,21 @@ impl View {
             "threads": self.threads,
             "bridge": self.bridge.as_deref().map(bridge_status),
             "shredstream": self.shredstream.as_ref().map(StreamState::status),
+            "signing": published.signing.status(),
+            "venues": self.venues.as_deref().map(VenueBook::status),
         })
+    }
+
+    fn venues(&self, answer: impl FnOnce(&VenueBook) -> Value) -> Value {
+        let nothing = || json!({"ok": false, "error": "nothing is traded here"});
+        self.venues.as_deref().map_or_else(nothing, answer)
+    }
+
+    fn alarms(&self) -> Vec<String> {
+        let mut alarms = sources::alarms(&self.sources, &self.published);
+        alarms.extend(self.published.signing.fault());
+        alarms.extend(self.venues.iter().flat_map(|venues| venues.alarms()));
+        alarms
     }
 
     fn health(&self) -> Health {
@@ -106,6 +127,7 @@ impl View {
         {
             faults.push("the bridge has ended: no signal is heard".to_owned());
         }
+        faults.extend(self.published.signing.fault());
         faults.extend(self.published.chain.fault());
         faults.extend(self.published.refusal(&self.published.states()));
         faults.extend(self.shredstream.as_ref().and_then(StreamState::fault));
@@ -120,7 +142,9 @@ impl View {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// What `/metrics` and `/health` are written from.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
         let published = &self.published;
         let mut snapshot = Snapshot::new(self.health());
         for (family, help, label, counters) in [
@@ -161,6 +185,10 @@ impl View {
         sources::measure(&mut snapshot, &self.sources, published);
         published.chain.measure(&mut snapshot);
         published.market.measure(&mut snapshot);
+        published.signing.measure(&mut snapshot);
+        if let Some(venues) = &self.venues {
+            venues.measure(&mut snapshot);
+        }
         if let Some(accounts) = &self.accounts {
             count(
                 &mut snapshot,
@@ -320,6 +348,7 @@ mod tests {
             bridge,
             accounts: None,
             shredstream: None,
+            venues: None,
             threads: Some(Threads::of(false, Some(true))),
             mode: "paper",
             started: Instant::now(),

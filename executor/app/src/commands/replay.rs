@@ -27,6 +27,7 @@ use crate::lookup_tables;
 use crate::notices;
 use crate::output::counted;
 use crate::pipeline::{Layout, PipelinePlan, Prepared};
+use crate::signing_stage::SigningAhead;
 use crate::wiring::Time;
 
 /// Seed of the throw-away wallet, as the demo's default.
@@ -118,6 +119,8 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
         engine,
         tables,
         builder: throw_away_builder(args.seed.unwrap_or(SEED))?,
+        // What a thread has ready by when is no part of a capture.
+        ahead: SigningAhead::nothing(),
         control: Arc::new(Control::new(Mode::Active)),
         time: Time::Capture,
         layout: Layout::modest(split),

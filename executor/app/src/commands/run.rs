@@ -29,8 +29,11 @@ use crate::pipeline::{Layout, Pipeline, PipelinePlan, Prepared};
 use crate::published::{LeadersFrom, Published};
 use crate::receive::{self, OpenSources};
 use crate::shredstream::Asking;
+use crate::signing::{self, SigningAlarm};
+use crate::signing_stage::SigningAhead;
 use crate::sources::{Alarms, InterfaceAlarms, SourceFacts, SourcesLog};
 use crate::state_dir::StateDir;
+use crate::venues::VenueWatch;
 use crate::wiring::Time;
 
 /// File that paper mode records its bundles in, in the state directory.
@@ -70,6 +73,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
     let leaders = leaders(&plan, embedded.as_ref())?;
     let (leaders_from, span) = (leaders.name(), leaders.span());
     let followed = leaders.cell().cloned();
+    let (builder, ahead) = builder(&plan, wallet)?;
+    let halts = SigningAlarm::new(&builder, state.path())?;
     let mut prepared = Prepared::new(PipelinePlan {
         resolve: plan.ingest.resolve.clone(),
         arena: plan.ingest.arena,
@@ -84,7 +89,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
             Some(path) => lookup_tables::load(path)?,
             None => LookupTables::none(),
         },
-        builder: builder(&plan, wallet)?,
+        builder,
+        ahead,
         control: Arc::clone(&control),
         time: Time::Wall,
         layout: Layout {
@@ -128,6 +134,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         let feed = EmbeddedFeed(market.tell_accounts());
         prepared.feed_accounts(Box::new(feed), epoch_of(market.first_slot()))
     });
+    let watch = venues(&plan, &control, &state, args.embedded_market)?;
     let view = View {
         control: Arc::clone(&control),
         published: Arc::clone(&published),
@@ -135,6 +142,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         bridge: plan.bridge.is_some().then(|| Arc::clone(&shared)),
         accounts,
         shredstream: asking.as_ref().map(Asking::state),
+        venues: Some(watch.book()),
         threads: Some(Threads::of(
             plan.threads.split,
             Some(plan.threads.verify.is_some()),
@@ -153,7 +161,9 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         plan.admin.socket.display()
     );
     let outages = Outages::new(refresher.as_ref(), asking.as_ref());
-    serve(&shared, &published, &facts_of, &pipeline, outages)?;
+    serve(
+        &shared, &published, &facts_of, &pipeline, outages, halts, watch,
+    )?;
     if let Some(market) = market {
         market.stop();
         market.join();
@@ -176,6 +186,8 @@ fn serve(
     sources: &[SourceFacts],
     pipeline: &Pipeline,
     mut outages: Outages,
+    mut halts: SigningAlarm,
+    mut watch: VenueWatch,
 ) -> Result<(), Failure> {
     let (mut alarms, mut interfaces) = (Alarms::default(), InterfaceAlarms::default());
     let watched = Watched {
@@ -189,11 +201,28 @@ fn serve(
             .store(published.slot.load(Relaxed), Relaxed);
         let changes = alarms.changes(sources, published).into_iter();
         let changes = changes.chain(interfaces.changes(sources));
-        for line in changes.chain(outages.changes()) {
+        let changes = changes.chain(outages.changes()).chain(halts.change());
+        for line in changes.chain(watch.changes()) {
             errln!("{line}");
         }
     })?;
     Ok(())
+}
+
+/// Starts to watch the venues. The embedded market has no programs, so no node is asked of them, and its state is nobody's.
+fn venues(
+    plan: &Plan,
+    control: &Arc<Control>,
+    state: &StateDir,
+    embedded: bool,
+) -> Result<VenueWatch, Failure> {
+    let mut watched = plan.venues.clone();
+    watched.rpc = watched.rpc.filter(|_| !embedded);
+    if let Some(node) = &watched.rpc {
+        errln!("venues are checked against {node}");
+    }
+    let (control, home) = (Arc::clone(control), (!embedded).then(|| state.path()));
+    Ok(VenueWatch::start(&watched, &plan.builder, control, home)?)
 }
 
 fn sources_log(
@@ -229,13 +258,14 @@ fn leaders(plan: &Plan, embedded: Option<&DemoConfig>) -> Result<LeaderSource, F
 }
 
 /// Paper mode signs with a key that nobody has ever paid anything to.
-fn builder(plan: &Plan, seed: &[u8]) -> Result<Builder, Failure> {
+fn builder(plan: &Plan, seed: &[u8]) -> Result<(Builder, SigningAhead), Failure> {
     let seed = seed
         .try_into()
         .map_err(|_| Failure::Input("a key seed has 32 bytes".to_owned()))?;
     let signer =
         Signer::<ThrowAway>::from_seed(seed).map_err(|error| Failure::Input(error.to_string()))?;
-    Builder::new(&plan.builder, signer).map_err(|error| Failure::Input(error.to_string()))
+    let seat = plan.threads.signing;
+    Ok(signing::open(&plan.builder, signer, &plan.signing, seat)?)
 }
 
 fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {

@@ -1,6 +1,8 @@
 //! The few facts about this machine that a plan depends on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use bundle::host::HostKind;
 
 /// The facts about the machine that a plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Host {
     pub state_dir: PathBuf,
     /// Directory of systemd credentials, when the service manager gave one.
     pub credentials_dir: Option<PathBuf>,
+    /// Whether its memory could be copied.
+    pub kind: HostKind,
 }
 
 impl Host {
@@ -24,6 +28,7 @@ impl Host {
             runtime_dir: runtime_dir(),
             state_dir: state_dir(),
             credentials_dir: first_dir("CREDENTIALS_DIRECTORY"),
+            kind: HostKind::detect(Path::new("/")),
         }
     }
 }

@@ -6,13 +6,17 @@ mod ingest;
 mod outside;
 mod receiving;
 mod relay;
+mod signing;
 mod trading;
+mod venues;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bundle::BuilderConfig;
-use engine::SignalPolicy;
+use bundle::host::{HostKind, SnapshotStatement};
+use engine::{LadderPlan, SignalPolicy};
 use shred_quic::{Destination, Peers};
 use shred_relay::{EntryServerConfig, V1Batches};
 use shred_resolve::{ArbiterPlan, Plan as ResolvePlan, Policy as ResolvePolicy};
@@ -46,6 +50,8 @@ pub struct Plan {
     pub ingest: IngestPlan,
     /// File of lookup tables, when one is named.
     pub lookup_tables: Option<PathBuf>,
+    /// Checks of the venues.
+    pub venues: VenuesPlan,
     /// Who is asked for shreds, if anyone is.
     pub shredstream: Option<ShredstreamPlan>,
     /// Threads and pins.
@@ -54,6 +60,8 @@ pub struct Plan {
     pub engine: engine::EngineConfig,
     /// Templates and tips.
     pub builder: BuilderConfig,
+    /// What is done of a signature before its trigger.
+    pub signing: SigningPlan,
     /// The lane.
     pub submit: SubmitPlan,
     /// The bridge, when it runs.
@@ -66,6 +74,17 @@ pub struct Plan {
     pub http: Option<SocketAddr>,
     /// Recording.
     pub capture: CapturePlan,
+}
+
+/// Checks of the venues.
+#[derive(Debug, Clone)]
+pub struct VenuesPlan {
+    /// The RPC node that is asked; without one nothing can be checked.
+    pub rpc: Option<sidecar::Endpoint>,
+    /// Whether builders are simulated at start.
+    pub check_at_start: bool,
+    /// Pause between two looks.
+    pub watch_interval: Duration,
 }
 
 /// Sources, window and slabs.
@@ -200,8 +219,21 @@ pub struct ThreadsPlan {
     pub submit: Seat,
     /// Seat of the thread that checks leaders' signatures, if it is not the core.
     pub verify: Option<Seat>,
+    /// Seat of the thread that signs ahead.
+    pub signing: Seat,
     /// Memory locking.
     pub lock_memory: LockMemory,
+}
+
+/// What is done of a signature before its trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SigningPlan {
+    /// Transactions signed ahead, if any are.
+    pub ladders: Option<LadderPlan>,
+    /// What the operator says of nonces made ahead.
+    pub statement: SnapshotStatement,
+    /// What the host shows of itself.
+    pub host: HostKind,
 }
 
 /// The lane.
@@ -276,10 +308,12 @@ impl Config {
             mode: self.mode.mode,
             ingest: self.plan_ingest(host, &mut check),
             lookup_tables: self.plan_market(&mut check),
+            venues: self.venues.plan(&self.ingest, &mut check),
             shredstream: self.shredstream.plan(&self.ingest, host, &mut check),
             threads: self.threads.plan(host, &mut check),
             engine: self.plan_engine(&mut check),
             builder: self.bundle.plan(&mut check),
+            signing: self.signing.plan(host, &mut check),
             submit: self.submit.plan(&mut check),
             bridge: self.bridge.plan(host, &mut check),
             relay: self.plan_relay(host, &mut check),
@@ -316,11 +350,12 @@ impl Config {
                 (&field, tip),
                 ("risk.tip_max_lamports", risk.tip_max_lamports),
             );
-            check.at_least(
-                (&field, tip),
-                ("bundle.tip_min_lamports", self.bundle.tip_min_lamports),
-            );
         }
+        let tips = [
+            ("strategy.entry_tip_lamports", strategy.entry_tip_lamports),
+            ("strategy.exit_tip_lamports", strategy.exit_tip_lamports),
+        ];
+        self.bundle.check_lane(self.submit.lane, tips, check);
         for (name, places) in [
             ("engine.curves_max", self.engine.curves_max),
             ("engine.pools_max", self.engine.pools_max),
@@ -442,7 +477,7 @@ impl Config {
             );
         }
         engine::EngineConfig {
-            params: self.strategy.plan(check),
+            params: self.strategy.plan(self.bundle.lane(), check),
             limits: self.risk.plan(check),
             curve_capacity: engine.curves_max as usize,
             pool_capacity: engine.pools_max as usize,
@@ -463,6 +498,7 @@ impl Config {
                 .collect(),
             act_on_unverified: engine.act_on_unverified,
             blockhash_rule: self.bundle.blockhash_rule(check),
+            failure_limit: self.venues.failure_limit(check),
             ..engine::EngineConfig::default()
         }
     }

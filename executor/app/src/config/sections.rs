@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use brain_bridge::BridgeConfig as BridgeRoom;
 use bundle::BuilderConfig;
 use engine::EngineConfig as EngineRoom;
-use risk::Limits;
+use risk::{FailureLimit, Limits};
 use serde::{Deserialize, Serialize};
 use shred_relay::RelayConfig as RelayRoom;
 use shred_resolve::Plan as ResolvePlan;
@@ -126,6 +126,36 @@ pub struct MarketConfig {
     /// JSON `{"<table>": ["<address>", ...]}`: lookup tables, read once at start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup_tables: Option<PathBuf>,
+}
+
+/// `[venues]`: whether what is built is still what the venues' programs expect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VenuesConfig {
+    /// RPC node that simulates and tells accounts, `http://host:port`; `ingest.leaders_rpc` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<String>,
+    /// Simulate each builder's bytes at start, and enter nothing on a venue before that.
+    pub check_at_start: bool,
+    /// Pause between two looks at programs and fee accounts, seconds.
+    pub watch_interval_s: u32,
+    /// Failures of our own with error 2006, 6000 or 6062 that disable a venue.
+    pub failures_max: u32,
+    /// The time within which they count, seconds.
+    pub failures_window_s: u32,
+}
+
+impl Default for VenuesConfig {
+    fn default() -> Self {
+        let FailureLimit { count, window } = FailureLimit::default();
+        Self {
+            rpc: None,
+            check_at_start: true,
+            watch_interval_s: 30,
+            failures_max: u32::from(count),
+            failures_window_s: (window.0 / 1_000_000_000) as u32,
+        }
+    }
 }
 
 /// One of `[[ingest.sources]]`. What a kind has no use for is absent, and refused when it is not.
@@ -318,6 +348,9 @@ pub struct ThreadsConfig {
     /// CPU of the thread that checks them; unpinned when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_cpu: Option<u16>,
+    /// CPU of the thread that signs ahead; unpinned when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_cpu: Option<u16>,
     /// What a hot thread does when a duty cycle found nothing.
     pub idle: Idle,
     /// How long `idle = "park"` sleeps, microseconds.
@@ -334,6 +367,7 @@ impl Default for ThreadsConfig {
             submit_cpu: None,
             verify: Verify::Auto,
             verify_cpu: None,
+            signing_cpu: None,
             idle: Idle::Yield,
             park_us: 50,
             lock_memory: LockMemory::Try,
@@ -417,6 +451,8 @@ pub struct StrategyConfig {
     pub exit_slippage_bps: u16,
     /// The same for stops and expiries, basis points.
     pub stop_slippage_bps: u16,
+    /// Least share of its reference value that an exit asks for at first, basis points; 0 for none.
+    pub exit_floor_bps: u16,
     /// Gain over cost that sells, basis points.
     pub take_profit_bps: u16,
     /// Loss under cost that sells, basis points.
@@ -445,6 +481,7 @@ impl Default for StrategyConfig {
             entry_slippage_bps: params.entry_slippage.0,
             exit_slippage_bps: params.exit_slippage.0,
             stop_slippage_bps: params.stop_slippage.0,
+            exit_floor_bps: params.exit_floor.0,
             take_profit_bps: params.take_profit.0,
             stop_loss_bps: params.stop_loss.0,
             expiry_ms: (params.hold_max.0 / 1_000_000) as u32,
@@ -537,10 +574,14 @@ impl Default for EngineConfig {
 pub struct BundleConfig {
     /// Transaction version of the templates.
     pub template: Template,
-    /// Compute units asked for one entry.
-    pub entry_compute_unit_limit: u32,
-    /// Compute units asked for one exit.
-    pub exit_compute_unit_limit: u32,
+    /// Which kind of lane transactions are made for: what pays for their place.
+    pub lane_class: LaneClass,
+    /// Compute units asked for one entry, on every venue; what was measured there when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_compute_unit_limit: Option<u32>,
+    /// Compute units asked for one exit, on every venue; what was measured there when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_compute_unit_limit: Option<u32>,
     /// Priority fee of one transaction, lamports in total.
     pub priority_fee_lamports: u64,
     /// Most bytes of accounts one transaction may load, programs included.
@@ -549,6 +590,18 @@ pub struct BundleConfig {
     pub tip_accounts: Vec<String>,
     /// Smallest tip that is sent, lamports.
     pub tip_min_lamports: u64,
+    /// How much of the tip of a single private transaction is priority fee, basis points.
+    pub priority_share_bps: u16,
+    /// Whether transactions ask to be the first of their bundle.
+    pub dont_front: bool,
+    /// How venues that trade wrapped SOL get it.
+    pub wrapped_sol: WrappedSol,
+    /// Whether an exit closes our account for the coin, for its rent.
+    pub close_coin_account: bool,
+    /// Slots after its trigger in which a transaction may still execute; 0 for no such guard.
+    pub slot_guard_slots: u64,
+    /// Lamports the wallet is left with, or the transaction fails; 0 for no such guard.
+    pub wallet_floor_lamports: u64,
     /// Pump's protocol fee recipients, base58.
     pub fee_recipients: Vec<String>,
     /// Pump's buyback fee recipients, base58.
@@ -572,12 +625,19 @@ impl Default for BundleConfig {
         };
         Self {
             template: Template::V0,
-            entry_compute_unit_limit: builder.entry_budget.unit_limit,
-            exit_compute_unit_limit: builder.exit_budget.unit_limit,
+            lane_class: LaneClass::PrivateBundle,
+            entry_compute_unit_limit: None,
+            exit_compute_unit_limit: None,
             priority_fee_lamports: 0,
             loaded_accounts_bytes_max: builder.entry_budget.loaded_accounts_data_size_limit,
             tip_accounts: base58(&builder.tip_accounts),
             tip_min_lamports: builder.tip_min.0,
+            priority_share_bps: builder.priority_share.0,
+            dont_front: builder.dont_front,
+            wrapped_sol: WrappedSol::PerTrade,
+            close_coin_account: builder.close_coin_account,
+            slot_guard_slots: builder.slot_guard_slots.unwrap_or(0),
+            wallet_floor_lamports: builder.wallet_floor.map_or(0, |floor| floor.0),
             fee_recipients: base58(&builder.fee_recipients),
             buyback_fee_recipients: base58(&builder.buyback_fee_recipients),
             coins_max: builder.coin_capacity as u32,
@@ -585,6 +645,71 @@ impl Default for BundleConfig {
             blockhash_age_max_blocks: rule.age_max,
         }
     }
+}
+
+/// `[signing]`: what is done of a signature before its trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SigningConfig {
+    /// Whether transactions for coins known beforehand are signed ahead, whole.
+    pub presign: bool,
+    /// Intents that such transactions are held ready for at once.
+    pub ladders_max: u32,
+    /// Whether nonces are made ahead; needs a build that can.
+    pub armed_nonces: bool,
+    /// The operator's word that nobody takes, restores or clones memory snapshots of this host or of this process, nor
+    /// migrates it live.
+    pub snapshots_excluded: bool,
+}
+
+impl Default for SigningConfig {
+    fn default() -> Self {
+        Self {
+            presign: true,
+            ladders_max: engine::LadderPlan::default().held_max as u32,
+            armed_nonces: false,
+            snapshots_excluded: false,
+        }
+    }
+}
+
+/// `bundle.lane_class`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneClass {
+    /// Bundles to an engine that counts tips.
+    #[default]
+    PrivateBundle,
+    /// Single transactions to a private relay: part tip, part priority fee.
+    PrivateTransaction,
+    /// A leader's public port: the priority fee alone.
+    Public,
+    /// Bundles to an engine that counts priority fees.
+    PriorityBundle,
+}
+
+impl LaneClass {
+    /// The word used in configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivateBundle => "private_bundle",
+            Self::PrivateTransaction => "private_transaction",
+            Self::Public => "public",
+            Self::PriorityBundle => "priority_bundle",
+        }
+    }
+}
+
+/// `bundle.wrapped_sol`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WrappedSol {
+    /// An account for it is opened, funded and closed inside each transaction.
+    #[default]
+    PerTrade,
+    /// The account stands, and the operator keeps it funded.
+    Standing,
 }
 
 /// `bundle.template`

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use bundle::host::HostKind;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +15,7 @@ fn host() -> Host {
         runtime_dir: PathBuf::from("/run/overmind"),
         state_dir: PathBuf::from("/var/lib/overmind"),
         credentials_dir: Some(PathBuf::from("/run/credentials/overmind.service")),
+        kind: HostKind::BareMetal,
     }
 }
 
@@ -96,10 +98,14 @@ fn full() -> Config {
     config.ingest.shred_version = Some(50_093);
     config.ingest.sources_log = Some(PathBuf::from("/var/lib/overmind/sources.jsonl"));
     config.market.lookup_tables = Some(PathBuf::from("/etc/overmind/lookup-tables.json"));
+    config.venues.rpc = Some("http://127.0.0.1:8899".to_owned());
     config.ingest.sources[0].cpu = Some(1);
     config.threads.core_cpu = Some(2);
     config.threads.submit_cpu = Some(3);
     config.threads.verify_cpu = Some(3);
+    config.threads.signing_cpu = Some(3);
+    config.bundle.entry_compute_unit_limit = Some(200_000);
+    config.bundle.exit_compute_unit_limit = Some(150_000);
     config.ingest.sources[0].busy_poll_us = Some(50);
     config.ingest.sources[0].hardware_stamps = Some(true);
     config.ingest.sources[0].interface = Some("eth0".to_owned());
@@ -202,12 +208,14 @@ fn an_unknown_key_is_refused_in_every_table() {
     for table in [
         "mode",
         "ingest",
+        "venues",
         "shredstream",
         "threads",
         "strategy",
         "risk",
         "engine",
         "bundle",
+        "signing",
         "submit",
         "bridge",
         "relay",
@@ -290,6 +298,7 @@ fn every_bound_is_held_on_both_sides() {
         ("threads", "core_cpu", 0, 3),
         ("threads", "submit_cpu", 0, 3),
         ("threads", "verify_cpu", 0, 3),
+        ("threads", "signing_cpu", 0, 3),
         ("strategy", "dev_buy_min_lamports", 0, 5_000_000_000),
         ("strategy", "dev_buy_max_lamports", 100_000_000, sixty),
         ("strategy", "entry_slots_max", 0, 1_000),
@@ -297,6 +306,7 @@ fn every_bound_is_held_on_both_sides() {
         ("strategy", "entry_slippage_bps", 0, 9_999),
         ("strategy", "exit_slippage_bps", 0, 9_999),
         ("strategy", "stop_slippage_bps", 0, 9_999),
+        ("strategy", "exit_floor_bps", 0, 10_000),
         ("strategy", "take_profit_bps", 1, 65_535),
         ("strategy", "stop_loss_bps", 1, 10_000),
         ("strategy", "expiry_ms", 0, 86_400_000),
@@ -328,6 +338,10 @@ fn every_bound_is_held_on_both_sides() {
         ("bundle", "loaded_accounts_bytes_max", 1_048_576, 67_108_864),
         ("bundle", "tip_min_lamports", 1_000, 100_000),
         ("bundle", "coins_max", 16, 1_048_576),
+        ("bundle", "priority_share_bps", 0, 10_000),
+        ("bundle", "slot_guard_slots", 0, 150),
+        ("bundle", "wallet_floor_lamports", 0, sixty),
+        ("signing", "ladders_max", 1, 64),
         ("bundle", "blockhash_descendants_min", 0, 100),
         ("bundle", "blockhash_age_max_blocks", 2, 150),
         ("submit", "result_timeout_ms", 100, 600_000),
@@ -866,6 +880,31 @@ fn leaders_come_from_a_file_or_from_one_rpc_node() {
     assert_eq!(endpoint.to_string(), "127.0.0.1:8899");
     let field = "ingest.leaders_rpc";
     refuses(&with("https://node"), field, "\"https://node\"");
+    assert_eq!(planned.venues.rpc.unwrap().to_string(), "127.0.0.1:8899");
+    let own = with("http://127.0.0.1:8899")
+        .replace("[ingest]", "[venues]\nrpc = \"http://[::1]:1\"\n[ingest]");
+    assert_eq!(
+        plan(&own).unwrap().venues.rpc.unwrap().to_string(),
+        "[::1]:1"
+    );
+    let of_venues =
+        |line: &str| format!("[venues]\n{line}\n[ingest]\nleaders_file = \"/l\"\n{source}");
+    refuses(
+        &of_venues("rpc = \"https://node\""),
+        "venues.rpc",
+        "\"https://node\"",
+    );
+    for (key, value) in [
+        ("failures_max", "17"),
+        ("failures_window_s", "0"),
+        ("watch_interval_s", "0"),
+    ] {
+        refuses(
+            &of_venues(&format!("{key} = {value}")),
+            &format!("venues.{key}"),
+            value,
+        );
+    }
     let both = with("http://node").replace("[ingest]", "[ingest]\nleaders_file = \"/l\"");
     refuses(&both, field, "\"http://node\"");
 }
@@ -1034,6 +1073,11 @@ fn core_and_submit_do_not_share_a_cpu() {
         "threads.verify_cpu",
         "1",
     );
+    refuses(
+        "[threads]\ncore_cpu = 1\nsigning_cpu = 1",
+        "threads.signing_cpu",
+        "1",
+    );
     let mut small = host();
     small.cpus = vec![0, 1];
     let threads = Config::default().plan(&small).unwrap().threads;
@@ -1057,6 +1101,152 @@ fn never_more_priority_fee_is_paid_than_was_typed() {
             paid <= fee && fee - paid <= units.div_ceil(1_000_000),
             "{fee} typed, {paid} paid"
         );
+    }
+}
+
+/// A limit that is typed reaches venues whose use was measured, too; one that is not leaves them what was measured.
+#[test]
+fn unit_limits_are_measured_until_they_are_typed() {
+    use market::Side::{Buy, Sell};
+    use strategy::Venue;
+    let builder = |text: &str| plan(text).unwrap().builder;
+    let (usual, typed) = (
+        builder(""),
+        builder("[bundle]\nentry_compute_unit_limit = 222222"),
+    );
+    for venue in Venue::ALL {
+        let measured = bundle::MEASURED_UNITS;
+        assert_eq!(usual.unit_limits.of(venue, Buy), measured.of(venue, Buy));
+        assert_eq!(typed.unit_limits.of(venue, Buy), Some(222_222));
+        assert_eq!(typed.unit_limits.of(venue, Sell), measured.of(venue, Sell));
+    }
+    assert_eq!(typed.entry_budget.unit_limit, 222_222);
+    let exit = builder("[bundle]\nexit_compute_unit_limit = 77777").unit_limits;
+    assert_eq!(exit.of(Venue::PumpSwap, Sell), Some(77_777));
+    assert_eq!(exit.of(Venue::PumpSwap, Buy), Some(135_000));
+}
+
+/// Goal: every option of the room can be typed, and nothing typed stays behind.
+#[test]
+fn the_builders_options_reach_it_and_all_together_make_templates() {
+    let text = "[bundle]\npriority_share_bps = 5000\ndont_front = true\nwrapped_sol = \"standing\"\n\
+                close_coin_account = true\nslot_guard_slots = 4\nwallet_floor_lamports = 900\n";
+    let long = refusal(text);
+    assert!(
+        long.starts_with("bundle.template = \"v0\": the parts"),
+        "{long}"
+    );
+    let builder = plan(&format!("{text}template = \"v1\"\n")).unwrap().builder;
+    assert_eq!(builder.priority_share, market::Bps(5_000));
+    assert!(builder.dont_front && builder.close_coin_account);
+    assert_eq!(builder.wrapped_sol, bundle::WrappedSol::Standing);
+    assert_eq!(builder.slot_guard_slots, Some(4));
+    assert_eq!(builder.wallet_floor, Some(market::Lamports(900)));
+    let usual = plan("").unwrap().builder;
+    assert_eq!((usual.slot_guard_slots, usual.wallet_floor), (None, None));
+    for more in ["", "template = \"v1\"\nwrapped_sol = \"per_trade\"\n"] {
+        let text = text.replace("dont_front = true", "dont_front = false");
+        let text = match more {
+            "" => text,
+            more => text.replace("wrapped_sol = \"standing\"\n", more),
+        };
+        let text = text.as_str();
+        let signer = bundle::Signer::<bundle::ThrowAway>::from_seed(&[91; 32]).unwrap();
+        bundle::Builder::new(&plan(text).unwrap().builder, signer).unwrap();
+    }
+}
+
+#[test]
+fn a_lane_class_is_taken_where_a_lane_carries_it_and_its_tip_is_one() {
+    let classes = [
+        ("private_bundle", strategy::LaneClass::PrivateBundle),
+        (
+            "private_transaction",
+            strategy::LaneClass::PrivateTransaction,
+        ),
+        ("priority_bundle", strategy::LaneClass::PriorityBundle),
+    ];
+    for (word, class) in classes {
+        let text = format!("[bundle]\nlane_class = \"{word}\"\n");
+        assert_eq!(plan(&text).unwrap().engine.params.lane, class);
+        let engine =
+            text + "[submit]\nlane = \"block_engine\"\nendpoint = \"http://127.0.0.1:1\"\n";
+        if word == "private_bundle" {
+            plan(&engine).unwrap();
+        } else {
+            refuses(&engine, "bundle.lane_class", &format!("\"{word}\""));
+        }
+    }
+    let public = "[bundle]\nlane_class = \"public\"\n";
+    assert_eq!(refusal(public).lines().count(), 2, "both tips");
+    let untipped = format!("{public}[strategy]\nentry_tip_lamports = 0\nexit_tip_lamports = 0\n");
+    let lane = plan(&untipped).unwrap().engine.params.lane;
+    assert_eq!(lane, strategy::LaneClass::Public);
+    // Of 3,000 lamports 900 would be transferred, which is no tip.
+    refuses(
+        "[bundle]\nlane_class = \"private_transaction\"\n[strategy]\nentry_tip_lamports = 3000\n",
+        "strategy.entry_tip_lamports",
+        "3000",
+    );
+}
+
+#[test]
+fn signing_ahead_is_planned_as_it_is_typed() {
+    let usual = plan("").unwrap().signing;
+    assert_eq!(usual.ladders, Some(engine::LadderPlan::default()));
+    assert!(!usual.statement.armed_nonces && !usual.statement.snapshots_excluded);
+    let typed = plan("[signing]\nladders_max = 3\nsnapshots_excluded = true").unwrap();
+    assert_eq!(typed.signing.ladders.unwrap().held_max, 3);
+    assert!(typed.signing.statement.snapshots_excluded);
+    let none = plan("[signing]\npresign = false").unwrap().signing;
+    assert_eq!(none.ladders, None);
+    let seat = plan("[threads]\nsigning_cpu = 3\nidle = \"spin\"").unwrap();
+    assert_eq!(seat.threads.signing.cpu, Some(3));
+    assert!(
+        matches!(seat.threads.signing.idle, crate::stage::Idle::Park(_)),
+        "it sleeps whatever hot threads do"
+    );
+}
+
+/// Goal: nonces are made ahead only in a build that can, on a host that cannot be copied or whose operator says that
+/// nobody does; in paper mode as in live mode.
+#[test]
+fn nonces_are_made_ahead_only_where_all_allows_them() {
+    const ARMED: &str = "[signing]\narmed_nonces = true\n";
+    const STATED: &str = "[signing]\narmed_nonces = true\nsnapshots_excluded = true\n";
+    let on = |kind, text| {
+        Config::parse(text, "text")
+            .unwrap()
+            .plan(&Host { kind, ..host() })
+    };
+    let (metal, guest) = (
+        HostKind::BareMetal,
+        HostKind::Virtual {
+            generation_id: false,
+        },
+    );
+    if !cfg!(feature = "armed-nonces") {
+        for kind in [metal, guest, HostKind::Unknown] {
+            for text in [ARMED, STATED] {
+                let said = on(kind, text).unwrap_err().to_string();
+                assert!(
+                    said.starts_with("signing.armed_nonces = true: this build"),
+                    "{said}"
+                );
+                assert!(said.contains("--features armed-nonces"), "{said}");
+            }
+        }
+        return;
+    }
+    assert!(on(metal, ARMED).unwrap().signing.statement.armed_nonces);
+    for kind in [guest, HostKind::Unknown] {
+        let said = on(kind, ARMED).unwrap_err().to_string();
+        assert!(
+            said.starts_with("signing.armed_nonces = true: this is a "),
+            "{said}"
+        );
+        assert!(said.contains("signing.snapshots_excluded = true"), "{said}");
+        assert!(on(kind, STATED).unwrap().signing.statement.armed_nonces);
     }
 }
 

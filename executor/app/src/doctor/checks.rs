@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use bundle::host::HostKind;
 use shred_source::udp::{Interface, Multicast};
 
 use super::facts::Facts;
@@ -13,6 +14,8 @@ use crate::config::{LockMemory, Opening, Plan, Problems, QuicIdentity, RelayPlan
 use crate::relay::{own_identity, refuse_loops};
 use crate::secret::Secret;
 
+/// Pages of nonces of some hundred templates, and of the secrets they are made with.
+const NONCES_BYTES: u64 = 4 << 20;
 /// Memory locked beside the arenas: code, stacks, heap of the slow threads.
 const MEMORY_BESIDE_ARENAS_BYTES: u64 = 512 << 20;
 const NOFILE_WANTED: u64 = 4_096;
@@ -333,6 +336,37 @@ impl Facts {
             &format!("{} or more", in_bytes(wanted)),
             fix,
         )
+    }
+
+    /// Only where nonces are made ahead: what that rests on here.
+    pub(super) fn signing(&self, plan: Option<&Plan>) -> Option<Finding> {
+        let plan = plan?.signing;
+        if !plan.statement.armed_nonces {
+            return None;
+        }
+        let kind = plan.host;
+        if !self.has_capability(CAP_IPC_LOCK) && self.memlock_bytes < NONCES_BYTES {
+            return Some(finding(
+                "signing",
+                Level::Fail,
+                format!("{} may be locked", in_bytes(self.memlock_bytes)),
+                &format!("{} for nonces made ahead", in_bytes(NONCES_BYTES)),
+                "start by systemd/overmind.service, or ulimit -l unlimited (tuning/memlock.md)"
+                    .to_owned(),
+            ));
+        }
+        if kind == HostKind::BareMetal {
+            return Some(ok("signing", format!("nonces are made ahead, on {kind}")));
+        }
+        let fix = "signing.armed_nonces = false, unless nobody takes, restores or clones snapshots of this machine, nor \
+                   migrates it live";
+        Some(finding(
+            "signing",
+            Level::Warn,
+            format!("nonces are made ahead, on {kind}, by signing.snapshots_excluded alone"),
+            "bare metal: a snapshot restored twice gives the key away",
+            fix.to_owned(),
+        ))
     }
 
     pub(super) fn receive_buffer(&self, plan: Option<&Plan>) -> Finding {

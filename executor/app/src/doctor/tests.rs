@@ -34,6 +34,7 @@ impl FakeHost {
                 runtime_dir: root.join("run/overmind"),
                 state_dir: root.join("state"),
                 credentials_dir: None,
+                kind: bundle::host::HostKind::BareMetal,
             },
             memlock_bytes: u64::MAX,
             nofile: 65_536,
@@ -162,6 +163,32 @@ fn limits_are_judged_by_what_the_configuration_needs() {
     host.0.clock_synchronised = true;
     host.0.receive_stamps = Err("Operation not permitted".to_owned());
     assert_eq!(host.only(), ("rx-stamps", Level::Fail));
+}
+
+/// Goal: who makes nonces ahead is told what that rests on; who does not is told nothing.
+#[cfg(feature = "armed-nonces")]
+#[test]
+fn nonces_made_ahead_are_judged_by_the_host() {
+    use bundle::host::HostKind;
+    const ARMED: &str = "[signing]\narmed_nonces = true\nsnapshots_excluded = true\n";
+    let mut host = FakeHost::tuned();
+    let signing = |host: &FakeHost, more: &str| {
+        let findings = host.examine_with(more).findings;
+        let mut found = findings
+            .into_iter()
+            .filter(|found| found.check == "signing");
+        found.next().map(|found| (found.level, found.measured))
+    };
+    assert_eq!(signing(&host, ""), None);
+    assert_eq!(signing(&host, ARMED).unwrap().0, Level::Ok);
+    host.0.host.kind = HostKind::Unknown;
+    let (level, measured) = signing(&host, ARMED).unwrap();
+    assert_eq!(level, Level::Warn);
+    assert!(measured.contains("snapshots_excluded"), "{measured}");
+    host.0.memlock_bytes = 1 << 20;
+    assert_eq!(signing(&host, ARMED).unwrap().0, Level::Fail);
+    host.0.capabilities = 1 << CAP_IPC_LOCK;
+    assert_eq!(signing(&host, ARMED).unwrap().0, Level::Warn);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use engine::Engine;
-use market::Program;
 use market::pools::PoolCounters;
 use market::table::CurveCounters;
+use market::{DecodeReject, Program};
 use serde_json::{Map, Value, json};
 use sidecar::Snapshot;
 
@@ -18,7 +18,7 @@ pub const VENUES: [Program; 5] = [
     Program::LaunchLab,
 ];
 
-const EVENTS: usize = 18;
+const EVENTS: usize = 22;
 
 /// What account data of one venue said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +27,8 @@ pub struct Truth {
     pub agreed: u64,
     /// Something else, which was taken over.
     pub diverged: u64,
+    /// What became of something that was known to be behind or doubtful.
+    pub behind: u64,
     /// Nothing: it is older than what was taken before.
     pub stale: u64,
 }
@@ -42,6 +44,8 @@ pub struct MarketCounts {
     pub curves_kept: u64,
     /// Pools kept now.
     pub pools_kept: u64,
+    /// Instructions without an event, by program and reason.
+    pub decode_rejected: [[u64; DecodeReject::COUNT]; Program::COUNT],
 }
 
 impl MarketCounts {
@@ -53,6 +57,7 @@ impl MarketCounts {
             pools: *engine.pools().counters(),
             curves_kept: engine.curves().len() as u64,
             pools_kept: engine.pools().len() as u64,
+            decode_rejected: engine.counters().decode_rejected_of,
         }
     }
 
@@ -79,6 +84,10 @@ impl MarketCounts {
             ("pool_swap_applied", pools.swap_applied),
             ("pool_swap_failed", pools.swap_predicted_failed),
             ("pool_change_unread", pools.change_unread),
+            ("pool_change_replayed", pools.change_replayed),
+            ("pool_terms_taken", pools.terms_taken),
+            ("pool_left", pools.pool_left),
+            ("pool_migrated", pools.migration_taken),
         ]
     }
 
@@ -90,12 +99,14 @@ impl MarketCounts {
             return Truth {
                 agreed: curves.truth_agreed,
                 diverged: curves.truth_diverged,
+                behind: curves.truth_behind,
                 stale: curves.truth_stale,
             };
         }
         Truth {
             agreed: pools.truth_agreed[venue as usize],
             diverged: pools.truth_diverged[venue as usize],
+            behind: pools.truth_behind[venue as usize],
             stale: pools.truth_stale[venue as usize],
         }
     }
@@ -108,6 +119,7 @@ impl MarketCounts {
             Truth {
                 agreed: all.agreed + one.agreed,
                 diverged: all.diverged + one.diverged,
+                behind: all.behind + one.behind,
                 stale: all.stale + one.stale,
             }
         };
@@ -119,7 +131,8 @@ impl MarketCounts {
 #[derive(Debug, Default)]
 pub struct PublishedMarket {
     events: [AtomicU64; EVENTS],
-    truths: [[AtomicU64; 3]; VENUES.len()],
+    truths: [[AtomicU64; 4]; VENUES.len()],
+    decode_rejected: [[AtomicU64; DecodeReject::COUNT]; Program::COUNT],
     curves_kept: AtomicU64,
     pools_kept: AtomicU64,
 }
@@ -134,11 +147,16 @@ impl PublishedMarket {
             let Truth {
                 agreed,
                 diverged,
+                behind,
                 stale,
             } = counts.truth(venue);
-            for (cell, value) in cells.iter().zip([agreed, diverged, stale]) {
+            for (cell, value) in cells.iter().zip([agreed, diverged, behind, stale]) {
                 cell.store(value, Relaxed);
             }
+        }
+        let rejected = counts.decode_rejected.as_flattened().iter();
+        for (cell, value) in self.decode_rejected.as_flattened().iter().zip(rejected) {
+            cell.store(*value, Relaxed);
         }
         self.curves_kept.store(counts.curves_kept, Relaxed);
         self.pools_kept.store(counts.pools_kept, Relaxed);
@@ -159,11 +177,12 @@ impl PublishedMarket {
     #[must_use]
     pub fn truths(&self) -> [(Program, Truth); VENUES.len()] {
         std::array::from_fn(|index| {
-            let [agreed, diverged, stale] =
-                [0, 1, 2].map(|at| self.truths[index][at].load(Relaxed));
+            let [agreed, diverged, behind, stale] =
+                [0, 1, 2, 3].map(|at| self.truths[index][at].load(Relaxed));
             let truth = Truth {
                 agreed,
                 diverged,
+                behind,
                 stale,
             };
             (VENUES[index], truth)
@@ -183,10 +202,11 @@ impl PublishedMarket {
             let Truth {
                 agreed,
                 diverged,
+                behind,
                 stale,
             } = truth;
-            let said =
-                json!({"truth_agreed": agreed, "truth_diverged": diverged, "truth_stale": stale});
+            let said = json!({"truth_agreed": agreed, "truth_diverged": diverged, "truth_behind": behind,
+                              "truth_stale": stale});
             (venue.name().to_owned(), said)
         });
         (market.into(), Map::from_iter(truth).into())
@@ -215,10 +235,21 @@ impl PublishedMarket {
             for (outcome, value) in [
                 ("truth_agreed", truth.agreed),
                 ("truth_diverged", truth.diverged),
+                ("truth_behind", truth.behind),
                 ("truth_stale", truth.stale),
             ] {
                 let labels = [("venue", venue.name()), ("outcome", outcome)];
                 truths = truths.with(&labels, value);
+            }
+        }
+        let mut rejected = snapshot.counter(
+            "decode_rejected",
+            "Instructions of programs that are read without an event, by program and reason.",
+        );
+        for (program, cells) in Program::ALL.into_iter().zip(&self.decode_rejected) {
+            for (reason, cell) in DecodeReject::names().into_iter().zip(cells) {
+                let labels = [("program", program.name()), ("reason", reason)];
+                rejected = rejected.with(&labels, cell.load(Relaxed));
             }
         }
     }

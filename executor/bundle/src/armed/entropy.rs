@@ -53,7 +53,8 @@ impl Entropy for OsEntropy {
 
 impl<C: KeyClass> EntropyFor<C> for OsEntropy {}
 
-/// Bytes that anyone who knows the seed can make again, for replays. By type it meets throw-away keys alone.
+/// Bytes that anyone who knows the seed can make again, for tests and benchmarks. By type it meets throw-away keys
+/// alone. Nonces made from it do not repeat for all that: process and clocks enter them too.
 #[derive(Debug)]
 pub struct SeededEntropy {
     seed: u64,

@@ -196,6 +196,7 @@ fn a_repeated_start_is_halted_by_the_commitments_released_before() {
         boot_id: [b'0'; 36],
         pid: std::process::id(),
         generation: 77,
+        clocks: || Clocks::of(1, 2),
     };
     let Some((mut armed, mut arming)) = halves_with(Stuck, process()) else {
         return;
@@ -243,6 +244,11 @@ fn every_input_of_a_nonce_counts() {
         boot_id: [boot; 36],
         pid: std::process::id() + pid_offset,
         generation,
+        clocks: || Clocks::of(1, 2),
+    };
+    let at = |clocks| Process {
+        clocks,
+        ..process(1, 0, 5)
     };
     let first = |entropy: Box<dyn Entropy>, process, seed: u8| {
         struct Boxed(Box<dyn Entropy>);
@@ -278,6 +284,10 @@ fn every_input_of_a_nonce_counts() {
         first(Box::new(Stuck), process(1, 0, 5), 8),
         first(Box::new(SeededEntropy::new(1)), process(1, 0, 5), 9),
         first(Box::new(SeededEntropy::new(2)), process(1, 0, 5), 9),
+        // Copies of one machine: all is equal but the moment, on either clock.
+        first(Box::new(Stuck), at(|| Clocks::of(2, 2)), 9),
+        first(Box::new(Stuck), at(|| Clocks::of(1, 3)), 9),
+        first(Box::new(SeededEntropy::new(1)), at(|| Clocks::of(2, 2)), 9),
     ];
     let all: Vec<_> = others
         .into_iter()
@@ -286,7 +296,80 @@ fn every_input_of_a_nonce_counts() {
         .flatten()
         .collect();
     let distinct: HashSet<_> = all.iter().collect();
-    assert_eq!(distinct.len(), 14);
+    assert_eq!(distinct.len(), 20);
+}
+
+/// Goal: signatures seen outside are believed only when they verify; a second one over a known nonce halts.
+#[test]
+fn what_is_seen_outside_is_verified_before_it_counts() {
+    let Some((mut armed, mut arming)) = start() else {
+        return;
+    };
+    let sign = |message: &[u8]| signer().sign(message);
+    let earlier = sign(b"before this start");
+    assert_eq!(arming.witness(b"before this start", &earlier), Ok(true));
+    assert_eq!(arming.witness(b"before this start", &earlier), Ok(true));
+    let mut copied = [7; 64];
+    copied[..32].copy_from_slice(&earlier[..32]);
+    assert_eq!(arming.witness(b"an attacker's", &copied), Ok(false));
+    let counters = *arming.counters();
+    assert_eq!(
+        (counters.outside_verified, counters.outside_refused),
+        (2, 1)
+    );
+
+    // What another machine would do with the nonces of this one.
+    let mut twin = Process::start().unwrap();
+    twin.generation = 1 << 40;
+    twin.clocks = || Clocks::of(1, 2);
+    let twin = || Process { ..twin };
+    let Some((mut one, mut one_arming)) = halves_with(Stuck, twin()) else {
+        return;
+    };
+    let (mut two, mut two_arming) = halves_with(Stuck, twin()).unwrap();
+    one_arming.poll().unwrap();
+    two_arming.poll().unwrap();
+    let (first, second) = (message(1, 300), message(2, 300));
+    let of_one = one.sign(&first, TEMPLATE).unwrap().unwrap();
+    let of_two = two.sign(&second, TEMPLATE).unwrap().unwrap();
+    assert_eq!(of_one[..32], of_two[..32]);
+    assert_eq!(one_arming.poll().map(|_| ()), Ok(()));
+    assert_eq!(one_arming.counters().signature_verified, 1);
+    assert_eq!(one_arming.witness(&second, &of_two), Err(Halted::NonceSeen));
+    assert_eq!(one_arming.poll(), Err(Halted::NonceSeen));
+    // The other world has a halt of its own here, and goes on.
+    arming.poll().unwrap();
+    assert!(armed.sign(&first, TEMPLATE).unwrap().is_some());
+}
+
+#[test]
+fn what_falls_back_is_counted_by_its_reason() {
+    let Some((mut armed, mut arming)) = start() else {
+        return;
+    };
+    assert_eq!(arming.levels(), Some((0, 0)));
+    assert_eq!(armed.sign(&message(1, 300), TEMPLATE), Ok(None));
+    assert_eq!(armed.sign(&message(1, 300), TemplateIndex(2)), Ok(None));
+    let long = message(1, MESSAGE_LEN_MAX + 1);
+    assert_eq!(armed.sign(&long, TEMPLATE), Ok(None));
+    while arming.poll().unwrap() != 0 {}
+    assert_eq!(arming.levels(), Some((POOL_LEN, POOL_LEN)));
+    assert_eq!(arming.counters().nonce_made, 2 * POOL_LEN as u64);
+    drop(arming);
+    assert_eq!(armed.sign(&message(1, 300), TEMPLATE), Ok(None));
+    assert_eq!(armed.fallbacks(), &[1, 1, 1, 1]);
+}
+
+#[test]
+fn a_planted_failure_halts_as_a_real_one_does() {
+    let Some((mut armed, mut arming)) = start() else {
+        return;
+    };
+    arming.plant_verification_failure();
+    arming.poll().unwrap();
+    armed.sign(&message(1, 300), TEMPLATE).unwrap().unwrap();
+    assert_eq!(arming.poll(), Err(Halted::VerificationFailed));
+    assert_eq!(armed.halt.check(), Err(Halted::VerificationFailed));
 }
 
 /// Goal: the two halves on two threads, as in use.

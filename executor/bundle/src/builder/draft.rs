@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use market::{Lamports, TokenAmount};
-use strategy::LaneClass;
+use market::{Key, Lamports, PumpAccounts, Side, TokenAmount, VenueAccounts};
+use strategy::{Intent, LaneClass, Venue};
 
 use super::templates::TemplateSet;
 use super::{BuildReject, LaneTerms, fill_amounts, fill_place};
@@ -80,6 +80,64 @@ impl Draft {
         let slot_max = blockhash.slot.0.saturating_add(self.slot_guard_slots);
         patch.set_value(ValueField::SlotMax, slot_max);
         Ok(template.render(&patch, &blockhash.hash, out)?)
+    }
+}
+
+/// Which accounts of a coin and its venue a draft names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DraftNames {
+    venue: Venue,
+    side: Side,
+    /// What it was drafted from.
+    accounts: VenueAccounts,
+    /// What it names where the accounts left it open.
+    quote_vault: Key,
+    creator_vault: Key,
+    sharing_config: Key,
+}
+
+impl DraftNames {
+    /// Of a draft of `intent`; `None` of one that could not be made.
+    #[must_use]
+    pub fn of(intent: &Intent, draft: Option<&Draft>) -> Self {
+        let key = |field| draft.map_or([0; 32], |draft| draft.patch.key(field));
+        Self {
+            venue: intent.venue,
+            side: intent.side,
+            accounts: intent.accounts,
+            quote_vault: key(KeyField::QuoteVault),
+            creator_vault: key(KeyField::CreatorVault),
+            sharing_config: key(KeyField::SharingConfig),
+        }
+    }
+
+    /// Whether a transaction for `intent` would name the same: then the draft serves it, as far as accounts go.
+    #[must_use]
+    pub fn serve(&self, intent: &Intent) -> bool {
+        if (self.venue, self.side) != (intent.venue, intent.side) {
+            return false;
+        }
+        let (VenueAccounts::Pump(made), VenueAccounts::Pump(now)) =
+            (&self.accounts, &intent.accounts)
+        else {
+            return self.accounts == intent.accounts;
+        };
+        // As `CoinTable::fill` takes them: a sale derives what a buy takes as it was shown.
+        let is_carried = self.side == Side::Buy;
+        let coin = |of: &PumpAccounts| (of.mint, of.token_program, of.quote_mint);
+        let curve = |of: &PumpAccounts| (of.bonding_curve, of.associated_bonding_curve);
+        // What was shown since may be what was derived.
+        let shown = |of: fn(&PumpAccounts) -> Option<Key>, named: Key| {
+            of(made) == of(now) || of(now) == Some(named)
+        };
+        let vault = made.creator == now.creator && made.creator_vault == now.creator_vault
+            || now.creator_vault == Some(self.creator_vault);
+        let is_of_v2 = self.venue == Venue::PumpV2;
+        coin(made) == coin(now)
+            && (!is_carried || curve(made) == curve(now))
+            && (!is_carried || shown(|of| of.associated_quote_bonding_curve, self.quote_vault))
+            && (!is_of_v2 || vault)
+            && (!is_of_v2 || !is_carried || shown(|of| of.sharing_config, self.sharing_config))
     }
 }
 

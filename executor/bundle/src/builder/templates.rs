@@ -130,7 +130,7 @@ fn compile(
         Side::Sell => config.exit_budget,
     };
     if let Some(units) = config.unit_limits.of(venue, side) {
-        budget.unit_limit = units;
+        budget = budget.for_units(units);
     }
     let (version, price) = (config.version, form.price());
     Template::compile_priced(version, &trader.user, &budget, price, &instructions)

@@ -984,7 +984,7 @@ fn a_rung_leaves_only_as_approved() {
     let draft = builder.draft(&armed).unwrap();
     let mut held = Intents::default().hold(armed.id).unwrap();
     let grid = Grid {
-        sizes: &[40_000_000, 60_000_000],
+        sizes: &[1_000_000, 1_100_000],
         tips: &[9_000, 11_000],
         blockhashes: &[BLOCKHASH],
     };
@@ -996,8 +996,8 @@ fn a_rung_leaves_only_as_approved() {
             &grid,
             &draft.layout(),
             |rung, bytes| {
-                let (size, tip) = (Lamports(rung.size), Lamports(rung.tip));
-                draft.render(TokenAmount(1_000), size, tip, &rung.blockhash, bytes)
+                let (size, tip) = (TokenAmount(rung.size), Lamports(rung.tip));
+                draft.render(size, armed.spend, tip, &rung.blockhash, bytes)
             },
         )
         .unwrap();
@@ -1012,15 +1012,77 @@ fn a_rung_leaves_only_as_approved() {
     };
     let refused = builder.release(&approve(cheap), refused.held, &wanted);
     let refused = refused.unwrap_err();
-    assert_eq!(refused.why, NoRung::Size, "more than was approved");
+    assert_eq!(refused.why, NoRung::Terms, "more than was approved");
+    let fuller = Intent {
+        tokens: TokenAmount(1_000_001),
+        ..armed
+    };
+    let refused = builder.release(&approve(fuller), refused.held, &wanted);
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        refused.why,
+        NoRung::Terms,
+        "fewer tokens for the same spend"
+    );
+    let frugal = Intent {
+        tip: Lamports(8_999),
+        ..armed
+    };
+    let peeked = builder.peek(&frugal, &refused.held, &wanted);
+    assert_eq!(peeked, Err(NoRung::Tip), "more tip than was approved");
+    let peeked = builder.peek(&armed, &refused.held, &wanted).unwrap();
     let released = builder
         .release(&approve(armed), refused.held, &wanted)
         .unwrap();
     assert_eq!(
         (released.terms().size, released.terms().tip),
-        (40_000_000, 9_000)
+        (1_000_000, 9_000)
     );
+    assert_eq!(peeked, released.terms());
     assert!(is_signed(&TxnView::parse(released.bytes()).unwrap()));
+}
+
+/// Goal: what is released into a cell cannot be told from what a build would have left there.
+#[test]
+fn a_rung_in_a_cell_is_what_a_build_leaves_there() {
+    for (number, (venue, side)) in (1..).zip(every_trade()) {
+        let intent = Intent {
+            id: number,
+            ..on(venue, side)
+        };
+        let limit = match side {
+            Side::Buy => intent.spend,
+            Side::Sell => intent.receive_min,
+        };
+        let mut builder = builder(WireVersion::V0);
+        let built = build(&mut builder, &intent).unwrap();
+        let (held, wanted) = hold_rung(&mut builder, &intent, intent.tokens, limit);
+        let mut cell = build(&mut builder, &buy(1_000)).unwrap();
+        let released = builder.release_intent_into(&intent, held, &wanted, &mut cell);
+        let (terms, _) = released.unwrap();
+        assert_eq!(terms.blockhash, BLOCKHASH);
+        assert_eq!(cell.count(), 1);
+        let of = |cell: &BundleCell| {
+            (
+                (
+                    cell.transaction(0).unwrap().to_vec(),
+                    cell.message(0).unwrap().to_vec(),
+                ),
+                (
+                    cell.intent_id,
+                    cell.intent_id_of(0),
+                    cell.trigger_at,
+                    cell.slot,
+                ),
+                (cell.blockhash_slot, cell.tip, cell.lane, cell.signature),
+            )
+        };
+        assert_eq!(of(&cell), of(&built), "{venue:?} {side:?}");
+        let (held, wanted) = hold_rung(&mut builder, &intent, intent.tokens, limit);
+        let refused = builder.release_intent_into(&intent, held, &wanted, &mut cell);
+        assert_eq!(refused.unwrap_err().why, NoRung::Spent);
+        assert_eq!(cell.count(), 0, "what lay there is not this intent's");
+    }
 }
 
 /// A rung of `armed` over [`BLOCKHASH`], as the builder signs it ahead, and what would release it.
@@ -1040,8 +1102,8 @@ fn hold_rung(
         transaction_len: 1_232,
     };
     let size = match armed.side {
-        Side::Buy => quote_limit.0,
-        Side::Sell => tokens.0,
+        Side::Buy => tokens.0,
+        Side::Sell => quote_limit.0,
     };
     let grid = Grid {
         sizes: &[size],
@@ -1168,6 +1230,18 @@ fn a_rungs_bytes_are_held_to_what_was_approved() {
             .map(|refused| refused.why)
     };
     let sale = |id| Intent { id, ..sell(id) };
+    // 1,000,000 tokens for 50,000,000 lamports at the most were approved.
+    for (number, (tokens, limit, expected)) in (2_000..).zip([
+        (1_000_000, 50_000_000, None),
+        (999_999, 50_000_000, Some(NoRung::Terms)),
+        (500_000, 25_000_000, None),
+        (500_000, 25_000_001, Some(NoRung::Terms)),
+        (2_000_000, 50_000_000, None),
+        (2_000_000, 50_000_001, Some(NoRung::Terms)),
+    ]) {
+        let found = why(buy(number), buy(number), tokens, limit);
+        assert_eq!(found, expected, "{tokens} for {limit}");
+    }
     // 1,000,000 tokens for 40,000,000 lamports at the least were approved.
     assert_eq!(
         why(sale(1), sale(1), 1_000_000, 39_999_999),
@@ -1302,4 +1376,56 @@ fn an_armed_builder_signs_the_armed_way() {
     assert_eq!(counts[Way::Armed as usize], 2);
     assert_eq!(counts[Way::Deterministic as usize], 1);
     assert_eq!(builder.signing_health(), Ok(()));
+}
+
+/// Goal: accounts that are taken for the same make the same transaction, and those that are not need not.
+#[test]
+fn accounts_that_count_as_the_same_make_the_same_transaction() {
+    type Change = fn(&mut PumpAccounts);
+    let changes: [Change; 15] = [
+        |_| (),
+        |of| of.mint = Mint([8; 32]),
+        |of| of.bonding_curve = [81; 32],
+        |of| of.associated_bonding_curve = [82; 32],
+        |of| of.token_program = TOKEN_PROGRAM,
+        |of| of.creator = [83; 32],
+        |of| of.associated_quote_bonding_curve = Some([84; 32]),
+        |of| of.creator_vault = Some([85; 32]),
+        |of| of.associated_creator_vault = Some([86; 32]),
+        |of| of.sharing_config = Some([87; 32]),
+        |of| of.fee_recipient = Some([88; 32]),
+        |of| of.buyback_fee_recipient = Some([89; 32]),
+        // Shown by a trade since, and what was derived before.
+        |of| {
+            of.associated_quote_bonding_curve = pda::wrapped_sol_account(&of.bonding_curve);
+        },
+        |of| of.creator_vault = pda::creator_vault(&of.creator),
+        |of| of.sharing_config = pda::sharing_config(&of.mint.0),
+    ];
+    for venue in [Venue::PumpV3, Venue::PumpV2] {
+        for side in [Side::Buy, Side::Sell] {
+            for (index, change) in changes.iter().enumerate() {
+                let before = accounts([7; 32]);
+                let mut after = before;
+                change(&mut after);
+                let of = |accounts: PumpAccounts| Intent {
+                    venue,
+                    mint: accounts.mint,
+                    accounts: accounts.into(),
+                    ..match side {
+                        Side::Buy => buy(1),
+                        Side::Sell => sell(1),
+                    }
+                };
+                let draft = builder(WireVersion::V0).draft(&of(before)).unwrap();
+                // Each by a builder that has not met the coin.
+                let [one, other] = [before, after].map(|accounts| {
+                    let cell = build(&mut builder(WireVersion::V0), &of(accounts)).unwrap();
+                    cell.message(0).unwrap().to_vec()
+                });
+                let same = DraftNames::of(&of(before), Some(&draft)).serve(&of(after));
+                assert_eq!(same, one == other, "{venue:?} {side:?} change {index}");
+            }
+        }
+    }
 }

@@ -88,12 +88,12 @@ fn verify(signing: &Signing, released: &Released) {
 }
 
 #[test]
-fn the_largest_size_the_smallest_tip_and_the_newest_blockhash_that_serve_are_chosen() {
+fn the_smallest_size_and_tip_and_the_newest_blockhash_that_serve_are_chosen() {
     let cases = [
-        (ANY, (40, 1, 99)),
+        (ANY, (10, 1, 99)),
         (
             Wanted {
-                size_max: 39,
+                size_min: 11,
                 ..ANY
             },
             (20, 1, 99),
@@ -106,14 +106,14 @@ fn the_largest_size_the_smallest_tip_and_the_newest_blockhash_that_serve_are_cho
             },
             (20, 1, 99),
         ),
-        (Wanted { tip_min: 2, ..ANY }, (40, 5, 99)),
+        (Wanted { tip_min: 2, ..ANY }, (10, 5, 99)),
         (
             Wanted {
                 tip_min: 5,
                 tip_max: 5,
                 ..ANY
             },
-            (40, 5, 99),
+            (10, 5, 99),
         ),
         // A block the trigger's slot does not know yet.
         (
@@ -121,14 +121,17 @@ fn the_largest_size_the_smallest_tip_and_the_newest_blockhash_that_serve_are_cho
                 slot: Slot(95),
                 ..ANY
             },
-            (40, 1, 99),
+            (10, 1, 99),
         ),
     ];
     for (wanted, expected) in cases {
         let mut signing = signing();
-        let released = signing.release(held(&signing), &wanted).unwrap();
+        let held = held(&signing);
+        let peeked = held.peek(&wanted).unwrap();
+        let released = signing.release(held, &wanted).unwrap();
         assert_eq!(terms_of(released.bytes()), expected, "{wanted:?}");
         let terms = released.terms();
+        assert_eq!(peeked, terms);
         assert_eq!((terms.size, terms.tip, terms.blockhash.slot.0), expected);
         assert_eq!(released.intent_id(), 7);
         verify(&signing, &released);
@@ -142,7 +145,7 @@ fn a_retracted_block_is_passed_over() {
     held.retract(Slot(99));
     held.retract(Slot(1));
     let released = signing.release(held, &ANY).unwrap();
-    assert_eq!(terms_of(released.bytes()), (40, 1, 90));
+    assert_eq!(terms_of(released.bytes()), (10, 1, 90));
 }
 
 /// Goal: a ladder signed before the retraction was known, which arrives after it.
@@ -164,7 +167,9 @@ fn a_block_stays_retracted_in_the_ladders_that_come_later() {
 /// Goal: a fault or a nonce seen twice stops the signing thread too, even between two rungs.
 #[test]
 fn nothing_is_signed_ahead_once_halted() {
-    let signing = signing();
+    // A key of its own: it stays halted as long as this process lives.
+    let signer = Signer::<ThrowAway>::from_seed(&[212; 32]).unwrap();
+    let signing = Signing::deterministic(signer);
     let signer = signing.ladder_signer();
     let hashes = [blockhash(9)];
     let grid = Grid {
@@ -198,6 +203,13 @@ fn when_nothing_serves_everything_comes_back() {
             },
             NoRung::Size,
         ),
+        (
+            Wanted {
+                size_min: 41,
+                ..ANY
+            },
+            NoRung::Size,
+        ),
         (Wanted { tip_min: 6, ..ANY }, NoRung::Tip),
         (
             Wanted {
@@ -221,6 +233,7 @@ fn when_nothing_serves_everything_comes_back() {
             blockhash_age_max: 50,
             ..wanted
         };
+        assert_eq!(held.peek(&wanted), Err(why));
         let refused = signing.release(held, &wanted).unwrap_err();
         assert_eq!(refused.why, why, "{wanted:?}");
         held = refused.held;
@@ -440,7 +453,7 @@ fn ladders_are_renewed_from_another_thread() {
         }
         released
     });
-    assert_eq!(released, [(20, 1, 100)]);
+    assert_eq!(released, [(10, 1, 100)]);
 }
 
 /// What can happen to the ladders of a handful of intents.
@@ -480,9 +493,7 @@ const TIPS: [u64; 2] = [1, 5];
 fn best(slots: &[u64], retracted: &[u64], wanted: &Wanted) -> Option<(u64, u64, u64)> {
     let sizes = SIZES
         .into_iter()
-        .filter(|size| *size <= wanted.size_max)
-        .max();
-    let size = sizes.filter(|size| *size >= wanted.size_min)?;
+        .filter(|size| (wanted.size_min..=wanted.size_max).contains(size));
     let tips = TIPS
         .into_iter()
         .filter(|tip| (wanted.tip_min..=wanted.tip_max).contains(tip));
@@ -491,7 +502,7 @@ fn best(slots: &[u64], retracted: &[u64], wanted: &Wanted) -> Option<(u64, u64, 
         .filter(|slot| !retracted.contains(slot))
         .filter(|slot| **slot + u64::from(wanted.blockhash_age_max) >= wanted.slot.0)
         .max()?;
-    Some((size, tips.min()?, *slot))
+    Some((sizes.min()?, tips.min()?, *slot))
 }
 
 proptest! {

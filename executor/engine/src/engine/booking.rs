@@ -1,22 +1,38 @@
 //! The account of what came of our transactions: included, undone, given up, late.
 //!
 //! A transaction stays in the table until its blockhash is dead, whatever became of it before: blocks die, and
-//! what was given up may land after all. Nothing here decides to trade.
+//! what was given up may land after all. Where it is seen in a block and what it did there is not known, its money stays
+//! reserved until account data says: the balance of our token account, or a later state of the curve or pool that is as
+//! reckoned without it. Nothing here decides to trade.
 
 use bundle::RecentBlockhash;
 use bundle::blockhash::VALIDITY_BLOCKS;
-use market::{Lamports, Mint, Side, TokenAmount};
+use market::{Corrected, HoldingTruth, Key, Lamports, Mint, Side, TokenAmount};
 use risk::{Fill, Reservation};
 use shred_resolve::ResolvedTxn;
+use shred_wire::{Nanos, Slot};
 use strategy::{Intent, LaneClass, Position};
 
 use super::{Engine, tag};
-use crate::inflight::{Inclusion, Inflight, State};
+use crate::inflight::{Inclusion, Inflight, State, Unknown};
 use crate::output::{Note, Output, Ticks};
+
+/// Slots after its block, and after its blockhash died, for which account data is waited for that says what a transaction of
+/// ours did: some twenty times as long as a node takes.
+const TRUTH_SLOTS: u64 = 64;
+
+/// Where one of our transactions stands in a block.
+#[derive(Clone, Copy)]
+struct Place {
+    slot: Slot,
+    fec_set_index: shred_wire::FecSetIndex,
+    at: Nanos,
+}
 
 impl<T: Ticks> Engine<T> {
     /// One of our signatures stands in a block: book the tokens it names, and the quote by the curve's
-    /// arithmetic at that place.
+    /// arithmetic at that place. Where the arithmetic says that it fails, and nothing keeps what fails out of the block, what
+    /// it did is left open.
     pub(super) fn include<O: Output + ?Sized>(
         &mut self,
         index: usize,
@@ -24,47 +40,63 @@ impl<T: Ticks> Engine<T> {
         txn: &ResolvedTxn<'_>,
         out: &mut O,
     ) {
-        let Some(item) = self.inflight.get_mut(index) else {
+        let Some(item) = self.inflight.get(index) else {
             return;
         };
         if matches!(item.state, State::Included(_)) {
             return;
         }
         let intent = item.intent;
-        let reservation = match core::mem::replace(&mut item.state, State::Released) {
-            State::Pending(reservation) => Some(reservation),
-            State::Included(_) | State::Released => None,
-        };
         if fill.is_none() {
             self.counters.fill_unpredicted += 1;
             if intent.lane == LaneClass::Public {
-                // Nothing keeps a failed transaction out of a block on this lane.
-                self.counters.own_failed += 1;
-                return self.release(&intent, reservation);
+                // Our state may be wrong, and nothing keeps a failed transaction out of a block on this lane.
+                return self.await_truth(index, txn);
             }
         }
-        let (tokens, quote) = (intent.tokens, settled_quote(&intent, fill));
+        let reservation = match self.inflight.replace(index, State::Released) {
+            Some(State::Pending(reservation)) => Some(reservation),
+            Some(State::Unknown(unknown)) => unknown.reservation,
+            Some(State::Included(_) | State::Released) | None => None,
+        };
+        let place = Place {
+            slot: txn.slot,
+            fec_set_index: txn.fec_set_index,
+            at: txn.at,
+        };
+        self.book(index, &intent, reservation, fill, place, out);
+    }
+
+    /// It is known that it stands in a block of the chain and did what it names.
+    fn book<O: Output + ?Sized>(
+        &mut self,
+        index: usize,
+        intent: &Intent,
+        reservation: Option<Reservation>,
+        fill: Option<Lamports>,
+        place: Place,
+        out: &mut O,
+    ) {
+        let (tokens, quote) = (intent.tokens, settled_quote(intent, fill));
         let before = match intent.side {
-            Side::Buy => self.book_entry(&intent, reservation, tokens, quote, txn),
-            Side::Sell => self.book_exit(&intent, reservation, tokens, quote),
+            Side::Buy => self.book_entry(intent, reservation, tokens, quote, place),
+            Side::Sell => self.book_exit(intent, reservation, tokens, quote),
         };
         self.counters.tip_paid += intent.tip.0;
         self.counters.included_for[usize::from(intent.origin.code())] += 1;
         self.hash
-            .words([tag::INCLUDED, intent.id, txn.slot.0, tokens.0, quote.0]);
+            .words([tag::INCLUDED, intent.id, place.slot.0, tokens.0, quote.0]);
         let inclusion = Inclusion {
-            slot: txn.slot,
-            fec_set_index: txn.fec_set_index,
+            slot: place.slot,
+            fec_set_index: place.fec_set_index,
             quote,
             before,
         };
-        if let Some(item) = self.inflight.get_mut(index) {
-            item.state = State::Included(inclusion);
-        }
+        self.inflight.replace(index, State::Included(inclusion));
         let predicted = fill.is_some();
         out.note(&Note::Included {
-            intent: &intent,
-            slot: txn.slot,
+            intent,
+            slot: place.slot,
             tokens,
             quote,
             predicted,
@@ -77,7 +109,7 @@ impl<T: Ticks> Engine<T> {
         reservation: Option<Reservation>,
         tokens: TokenAmount,
         cost: Lamports,
-        txn: &ResolvedTxn<'_>,
+        place: Place,
     ) -> Option<Position> {
         self.counters.entry_included += 1;
         self.counters.entry_cost += cost.0;
@@ -88,7 +120,7 @@ impl<T: Ticks> Engine<T> {
         if !reservation.is_some_and(|reservation| self.gate.settle(reservation, fill)) {
             self.adopt(intent.mint, intent.id, fill);
         }
-        let (opened_slot, opened_at) = (txn.slot, txn.at);
+        let (opened_slot, opened_at) = (place.slot, place.at);
         let position = Position {
             mint: intent.mint,
             tokens,
@@ -96,6 +128,9 @@ impl<T: Ticks> Engine<T> {
             opened_slot,
             opened_at,
             exiting: false,
+            // What it cost is reckoned, and a failed trade before it may have made it look cheap; it did not cost more.
+            reference: intent.spend,
+            floor_steps: 0,
         };
         self.open(position, intent);
         None
@@ -171,9 +206,7 @@ impl<T: Ticks> Engine<T> {
                 }
             }
         }
-        if let Some(item) = self.inflight.get_mut(index) {
-            item.state = State::Released;
-        }
+        self.inflight.replace(index, State::Released);
         out.note(&Note::Retracted {
             intent_id: intent.id,
             mint: intent.mint,
@@ -208,15 +241,23 @@ impl<T: Ticks> Engine<T> {
     pub(super) fn expire_inflight<O: Output + ?Sized>(&mut self, out: &mut O) {
         let mut index = 0;
         while let Some(item) = self.inflight.get(index) {
-            if !self.is_dead(&item.blockhash) {
+            let (item_mint, item_side) = (item.intent.mint, item.intent.side);
+            if !self.is_dead(&item.blockhash) || self.is_awaited(item) {
                 if self.has_lapsed(item) && self.give_up(index, out) {
                     self.counters.exit_lapsed += 1;
+                    self.positions.exit_missed(&item_mint, self.slot);
                 }
                 index += 1;
                 continue;
             }
+            if self.decide(index, out) {
+                continue;
+            }
             if self.give_up(index, out) {
                 self.counters.own_expired += 1;
+                if item_side == Side::Sell {
+                    self.positions.exit_missed(&item_mint, self.slot);
+                }
             }
             // The last item moved here; look at the same index again.
             self.inflight.remove(index);
@@ -243,16 +284,23 @@ impl<T: Ticks> Engine<T> {
 
     /// Releases a pending transaction's reservation; `false` when it was not pending.
     pub(super) fn give_up<O: Output + ?Sized>(&mut self, index: usize, out: &mut O) -> bool {
-        let Some(item) = self.inflight.get_mut(index) else {
+        let Some(item) = self.inflight.get(index) else {
             return false;
         };
-        if !matches!(item.state, State::Pending(_)) {
-            return false;
-        }
         let intent = item.intent;
-        let State::Pending(reservation) = core::mem::replace(&mut item.state, State::Released)
-        else {
-            return false;
+        let reservation = match &item.state {
+            State::Pending(_) => match self.inflight.replace(index, State::Released) {
+                Some(State::Pending(reservation)) => reservation,
+                _ => return false,
+            },
+            // An exit whose fate is not known does not hold up the next: the first leaves the second nothing to sell.
+            State::Unknown(_) if intent.side == Side::Sell => {
+                match self.inflight.take_reservation(index) {
+                    Some(reservation) => reservation,
+                    None => return false,
+                }
+            }
+            State::Unknown(_) | State::Included(_) | State::Released => return false,
         };
         self.release(&intent, Some(reservation));
         self.hash.words([tag::LOST, intent.id]);
@@ -262,6 +310,178 @@ impl<T: Ticks> Engine<T> {
             side: intent.side,
         });
         true
+    }
+
+    /// One of our signatures stands in a block, and what it did there is not known. Its money stays reserved.
+    pub(super) fn await_truth(&mut self, index: usize, txn: &ResolvedTxn<'_>) {
+        let Some(item) = self.inflight.get(index) else {
+            return;
+        };
+        if matches!(item.state, State::Included(_)) {
+            return;
+        }
+        let intent_id = item.intent.id;
+        let (reservation, is_new) = match self.inflight.replace(index, State::Released) {
+            Some(State::Pending(reservation)) => (Some(reservation), true),
+            Some(State::Unknown(unknown)) => (unknown.reservation, false),
+            Some(State::Included(_) | State::Released) | None => (None, true),
+        };
+        let unknown = Unknown {
+            reservation,
+            slot: txn.slot,
+            fec_set_index: txn.fec_set_index,
+            at: txn.at,
+            is_blurred: false,
+            landed: None,
+        };
+        self.inflight.replace(index, State::Unknown(unknown));
+        self.counters.own_unknown += u64::from(is_new);
+        self.hash.words([tag::UNKNOWN, intent_id, txn.slot.0]);
+    }
+
+    /// The part of a block that a transaction of unknown fate stands in is void: it may land again.
+    pub(super) fn unsee(&mut self, index: usize) {
+        let Some(State::Unknown(unknown)) = self.inflight.replace(index, State::Released) else {
+            return;
+        };
+        if let Some(reservation) = unknown.reservation {
+            self.inflight.replace(index, State::Pending(reservation));
+        }
+    }
+
+    /// Account data of a curve or pool came in; `pool` names the latter. Where a later state is as reckoned without a
+    /// transaction of unknown fate, that did nothing.
+    pub(super) fn truth_decides(
+        &mut self,
+        mint: &Mint,
+        pool: Option<&Key>,
+        slot: Slot,
+        corrected: Corrected,
+    ) {
+        if self.inflight.unknown_count() == 0 {
+            return;
+        }
+        let Self {
+            inflight, lineage, ..
+        } = self;
+        for (intent, unknown) in inflight.unknown_mut() {
+            if intent.mint != *mint || intent.accounts.pool() != pool {
+                continue;
+            }
+            match corrected {
+                Corrected::Agreed
+                    if !unknown.is_blurred
+                        && unknown.landed.is_none()
+                        && slot > unknown.slot
+                        && lineage.builds_on(slot, unknown.slot) =>
+                {
+                    unknown.landed = Some(false);
+                }
+                Corrected::Diverged | Corrected::Behind | Corrected::New => {
+                    unknown.is_blurred = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Account data of what we hold came in: it says what transactions of unknown fate did.
+    pub(super) fn holding_decides(&mut self, truth: &HoldingTruth) {
+        let held = self.positions.get(&truth.mint);
+        let held = held.map_or(0, |position| position.tokens.0);
+        let Self {
+            inflight, lineage, ..
+        } = self;
+        for (intent, unknown) in inflight.unknown_mut() {
+            let slot = truth.version.slot;
+            if intent.mint != truth.mint
+                || slot < unknown.slot
+                || !lineage.builds_on(slot, unknown.slot)
+            {
+                continue;
+            }
+            let has_landed = match intent.side {
+                Side::Buy => truth.tokens.0 >= held.saturating_add(intent.tokens.0),
+                Side::Sell => truth.tokens.0.saturating_add(intent.tokens.0) <= held,
+            };
+            // A balance of the same slot may be older than the transaction; it cannot show what has not happened.
+            if has_landed || slot > unknown.slot {
+                unknown.landed = Some(has_landed);
+            }
+        }
+    }
+
+    /// Books or releases what account data has decided.
+    pub(super) fn settle_unknown<O: Output + ?Sized>(&mut self, out: &mut O) {
+        if self.inflight.unknown_count() == 0 {
+            return;
+        }
+        for index in 0..self.inflight.count() {
+            let item = self.inflight.get(index).map(|item| &item.state);
+            if let Some(State::Unknown(unknown)) = item
+                && let Some(landed) = unknown.landed
+            {
+                self.conclude(index, landed, out);
+            }
+        }
+    }
+
+    /// Whether account data may still say what a transaction did whose blockhash is dead.
+    fn is_awaited(&self, item: &Inflight) -> bool {
+        match &item.state {
+            State::Unknown(unknown) => self.slot.0.saturating_sub(unknown.slot.0) <= TRUTH_SLOTS,
+            _ => false,
+        }
+    }
+
+    /// Nothing was told in time of a transaction of unknown fate. An exit did nothing then: what it would have sold is still
+    /// looked after. Nor did an entry where what we hold is told, since that was not; else it is taken for landed.
+    /// `false` when its fate is not unknown.
+    fn decide<O: Output + ?Sized>(&mut self, index: usize, out: &mut O) -> bool {
+        let Some(item) = self.inflight.get(index) else {
+            return false;
+        };
+        let State::Unknown(_) = item.state else {
+            return false;
+        };
+        let is_told = self.counters.holding_handled > 0;
+        let landed = item.intent.side == Side::Buy && !is_told;
+        self.counters.own_unknown_assumed += u64::from(landed);
+        self.conclude(index, landed, out);
+        true
+    }
+
+    fn conclude<O: Output + ?Sized>(&mut self, index: usize, landed: bool, out: &mut O) {
+        let Some(item) = self.inflight.get(index) else {
+            return;
+        };
+        let intent = item.intent;
+        let Some(State::Unknown(unknown)) = self.inflight.replace(index, State::Released) else {
+            return;
+        };
+        if landed {
+            self.counters.own_unknown_landed += 1;
+            let place = Place {
+                slot: unknown.slot,
+                fec_set_index: unknown.fec_set_index,
+                at: unknown.at,
+            };
+            return self.book(index, &intent, unknown.reservation, None, place, out);
+        }
+        self.counters.own_failed += 1;
+        self.hash.words([tag::LOST, intent.id]);
+        if intent.side == Side::Sell {
+            self.positions.exit_missed(&intent.mint, self.slot);
+        }
+        if unknown.reservation.is_some() {
+            self.release(&intent, unknown.reservation);
+            self.defer(&intent);
+            out.note(&Note::Lost {
+                intent_id: intent.id,
+                mint: intent.mint,
+                side: intent.side,
+            });
+        }
     }
 
     fn release(&mut self, intent: &Intent, reservation: Option<Reservation>) {

@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use brain_wire::{ArmedSignal, Family, Signal, SignalFlags};
 use bundle::{Builder, BuilderConfig, BundleCell, Signer, ThrowAway};
-use engine::{Engine, EngineConfig, Note, Output};
+use engine::{Engine, EngineConfig, LadderPlan, LadderWorker, Note, Output, ladders};
 use instructions::Instruction;
 use market::{Key, Lamports};
 use risk::{Control, Mode};
 use shred_resolve::{BlockEnd, ResolvedTxn, SourceId};
 use shred_wire::txn::TxnView;
 use shred_wire::{FecSetIndex, Nanos, Slot};
+use strategy::Intent;
 
 pub use instructions::{instruction, transaction};
 
@@ -35,10 +36,15 @@ pub struct Ring {
     pub bundles: Vec<BundleCell>,
     pub notes: Vec<String>,
     pub full: bool,
+    /// Intents of what was taken.
+    pub handed: Vec<Intent>,
+    /// Intent and signature of everything that was offered, taken or not.
+    pub offered: Vec<(u64, [u8; 64])>,
 }
 
 impl Output for Ring {
     fn bundle(&mut self, cell: &BundleCell) -> bool {
+        self.offered.push((cell.intent_id, cell.signature));
         if !self.full {
             self.bundles.push(cell.clone());
         }
@@ -46,6 +52,9 @@ impl Output for Ring {
     }
 
     fn note(&mut self, note: &Note<'_>) {
+        if let Note::Handed(intent) = note {
+            self.handed.push(**intent);
+        }
         self.notes.push(match note {
             Note::Event(_) => return,
             Note::Handed(intent) => format!("handed {:?} {:?}", intent.side, intent.origin),
@@ -73,11 +82,37 @@ pub struct World {
 impl World {
     /// A world at slot 10, with blocks behind it so that there is a blockhash to sign with.
     pub fn new(config: &EngineConfig) -> Self {
-        let signer = Signer::<ThrowAway>::from_seed(&[7; 32]).unwrap();
-        let builder = Builder::new(&BuilderConfig::default(), signer).unwrap();
+        Self::with_builder(config, builder(&BuilderConfig::default()), None)
+    }
+
+    /// A world whose engine has ladders signed ahead, as often as the worker is polled.
+    pub fn laddered(config: &EngineConfig, plan: LadderPlan) -> (Self, LadderWorker) {
+        Self::laddered_by(config, &BuilderConfig::default(), plan)
+    }
+
+    /// The same, with transactions of another make.
+    pub fn laddered_by(
+        config: &EngineConfig,
+        made: &BuilderConfig,
+        plan: LadderPlan,
+    ) -> (Self, LadderWorker) {
+        let builder = builder(made);
+        let (desk, worker) = ladders(builder.ladder_signer(), plan);
+        (Self::with_builder(config, builder, Some(desk)), worker)
+    }
+
+    fn with_builder(
+        config: &EngineConfig,
+        builder: Builder,
+        desk: Option<engine::LadderDesk>,
+    ) -> Self {
         let control = Arc::new(Control::new(Mode::Active));
         let trader = *builder.public_key();
         let engine = Engine::new(config, builder, Arc::clone(&control)).unwrap();
+        let engine = match desk {
+            Some(desk) => engine.with_ladders(desk),
+            None => engine,
+        };
         let mut world = Self {
             engine,
             ring: Ring::default(),
@@ -99,8 +134,7 @@ impl World {
     pub fn blocks(&mut self, count: u64) {
         for _ in 0..count {
             let slot = self.slot;
-            let mut blockhash = [slot as u8; 32];
-            blockhash[..8].copy_from_slice(&slot.to_le_bytes());
+            let blockhash = blockhash(slot);
             let block = BlockEnd {
                 slot: Slot(slot),
                 parent_slot: Slot(slot - 1),
@@ -172,6 +206,19 @@ impl World {
     pub fn passed_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.ring.notes)
     }
+}
+
+/// What closes the block of `slot`.
+pub fn blockhash(slot: u64) -> [u8; 32] {
+    let mut blockhash = [slot as u8; 32];
+    blockhash[..8].copy_from_slice(&slot.to_le_bytes());
+    blockhash
+}
+
+/// A builder with this market's key.
+pub fn builder(config: &BuilderConfig) -> Builder {
+    let signer = Signer::<ThrowAway>::from_seed(&[7; 32]).unwrap();
+    Builder::new(config, signer).unwrap()
 }
 
 /// `buy_exact_quote_in_v3` of the fixture coin by its launcher.

@@ -4,8 +4,8 @@ use market::pump::account::BondingCurve;
 use market::pump::{TOKEN_PROGRAM, WRAPPED_SOL};
 use market::raydium_cp::account::{Config, CreatorFeeOn, Owed};
 use market::{
-    Curve, CurveTruth, Key, Mint, PoolState, PoolTruth, RaydiumAmmAccounts, RaydiumCpAccounts,
-    Reserves, TransferFee, raydium_amm, raydium_cp,
+    Curve, CurveTruth, FeedId, Key, Mint, PoolState, PoolTruth, RaydiumAmmAccounts,
+    RaydiumCpAccounts, Reserves, TransferFee, Version, raydium_amm, raydium_cp,
 };
 use shred_wire::Slot;
 
@@ -60,6 +60,9 @@ pub fn cp(pool: Key, coin: Key, lamports: u64, slot: u64) -> PoolTruth {
         state: PoolState::RaydiumCp(state, config),
         slot: Slot(slot),
         write_version: 1,
+        feed: FeedId(0),
+        terms: Version::NONE,
+        succession: None,
         is_dangerous: false,
     }
 }
@@ -157,5 +160,6 @@ pub fn curve_truth(curve: &Curve, complete: bool, slot: Slot) -> CurveTruth {
         supply: None,
         slot,
         write_version: 1,
+        feed: FeedId(0),
     }
 }

@@ -55,6 +55,32 @@ pub struct GlobalConfig {
     pub quote_mint: Key,
 }
 
+/// Who alone may migrate a curve, from the same account as [`GlobalConfig`].
+///
+/// Source: `launchlab.json`: "This signer must match the migrate_to_cpswap_wallet saved in global_config", and the same of
+/// `migrate_to_amm`; offsets by its `GlobalConfig`, fields in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Migrators {
+    /// To AMM v4.
+    pub amm: Key,
+    /// To CPMM.
+    pub cp: Key,
+}
+
+impl Migrators {
+    /// Reads a [`GlobalConfig`]'s account.
+    ///
+    /// # Errors
+    /// [`AccountReject`].
+    pub fn parse(data: &[u8]) -> Result<Self, AccountReject> {
+        let fields = Fields::of_kind(data, discriminator::GLOBAL_CONFIG)?;
+        Ok(Self {
+            amm: fields.key(179)?,
+            cp: fields.key(211)?,
+        })
+    }
+}
+
 impl GlobalConfig {
     /// Reads an account of the program.
     ///

@@ -238,7 +238,20 @@ impl FeeSchedule {
     /// The last tier in order whose threshold is reached, unless the first one's is not: then the first.
     #[must_use]
     pub fn rates(&self, market_cap: u128, coin_creator_bps: u64) -> FeeRates {
-        let rates = self.sol.at(market_cap).unwrap_or_default();
+        self.rates_at(|| market_cap, coin_creator_bps)
+    }
+
+    /// [`FeeSchedule::rates`] at a market cap that is only reckoned where tiers differ by it.
+    #[inline]
+    pub(crate) fn rates_at(
+        &self,
+        market_cap: impl FnOnce() -> u128,
+        coin_creator_bps: u64,
+    ) -> FeeRates {
+        let rates = match self.sol.count {
+            1 => self.sol.kept[0].rates,
+            _ => self.sol.at(market_cap()).unwrap_or_default(),
+        };
         FeeRates {
             protocol_bps: rates.protocol_bps,
             creator_bps: self.creator_bps(rates, coin_creator_bps),

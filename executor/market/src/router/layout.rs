@@ -12,10 +12,10 @@ use crate::event::{PoolAction, PoolCall, Swap, SwapAmounts, Way};
 use crate::instruction::Instruction;
 use crate::program::Program;
 use crate::pump;
+use crate::token::ASSOCIATED_TOKEN_PROGRAM;
 use crate::units::Key;
 
 const SYSTEM: Key = [0; 32];
-const ASSOCIATED_TOKEN: Key = key("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL");
 const MEMO: Key = key("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
 // Source: pump-rust-client 0.5.0 `src/constants.rs`.
 const PUMP_GLOBAL: Key = key("4wTV1YmiEkRvAtNtsSGPtUrqRYQMe5SKy2uB4Jjaxnjf");
@@ -90,7 +90,7 @@ pub(super) const PUMP_V2: Layout = Layout {
     actor: pump::BUY_V2.user,
     mints: Pair::Sides(pump::BUY_V2.mint, pump::BUY_V2.quote_mint),
     accounts: Pair::Sides(14, 15),
-    marks: &[(0, &PUMP_GLOBAL), (5, &ASSOCIATED_TOKEN)],
+    marks: &[(0, &PUMP_GLOBAL), (5, &ASSOCIATED_TOKEN_PROGRAM)],
     ..PUMP_V1
 };
 

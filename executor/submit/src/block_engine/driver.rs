@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::flights::{Flights, outcome_of};
+use super::flights::{Flights, error_of_result, outcome_of};
 use super::{BlockEngineConfig, Idle, LaneEvent, Parcel, Shared};
 use crate::Clock;
 use crate::report::{LaneId, Outcome, Reason, Report};
@@ -139,8 +139,9 @@ impl Driver {
             nothing_written,
         } = delivery;
         if let Some(at) = written_at {
-            self.tell_at(&id, Outcome::HandedOver, Nanos(at));
+            self.tell_at(&id, Outcome::HandedOver, None, Nanos(at));
         }
+        let program_error = answer.as_ref().err().and_then(error_of_refusal);
         let outcome = match answer {
             // Received before: the engine has it, which is what the acknowledgement says.
             Ok(_) | Err(ClientError::Duplicate { .. }) => Outcome::Acknowledged,
@@ -149,13 +150,14 @@ impl Driver {
             }
             Err(error) => Outcome::Unknown(reason_of(&error)),
         };
-        self.tell(&id, outcome);
+        self.tell(&id, outcome, program_error);
     }
 
     fn result(&mut self, result: BundleResult) {
         let BundleResult { bundle_id, result } = result;
+        let program_error = error_of_result(result.as_ref());
         let told = match (bundle_id.parse::<BundleId>(), outcome_of(result)) {
-            (Ok(id), Some(outcome)) => self.tell(&id, outcome),
+            (Ok(id), Some(outcome)) => self.tell(&id, outcome, program_error),
             _ => false,
         };
         if !told {
@@ -182,6 +184,7 @@ impl Driver {
                         intent_id,
                         signature,
                         outcome,
+                        program_error: None,
                         at: clock(),
                     }),
                 );
@@ -190,13 +193,19 @@ impl Driver {
         });
     }
 
-    fn tell(&mut self, id: &BundleId, outcome: Outcome) -> bool {
+    fn tell(&mut self, id: &BundleId, outcome: Outcome, program_error: Option<u32>) -> bool {
         let at = (self.clock)();
-        self.tell_at(id, outcome, at)
+        self.tell_at(id, outcome, program_error, at)
     }
 
     /// False when it is no news.
-    fn tell_at(&mut self, id: &BundleId, outcome: Outcome, at: Nanos) -> bool {
+    fn tell_at(
+        &mut self,
+        id: &BundleId,
+        outcome: Outcome,
+        program_error: Option<u32>,
+        at: Nanos,
+    ) -> bool {
         let Some(flight) = self.flights.note(id, outcome) else {
             return false;
         };
@@ -208,6 +217,7 @@ impl Driver {
                 intent_id,
                 signature,
                 outcome,
+                program_error,
                 at,
             }),
         );
@@ -232,6 +242,16 @@ async fn renew_tokens(client: SearcherClient) {
         pauses.tick().await;
         // A failure shows in the next call, which then authenticates itself.
         let _ = client.renew_tokens().await;
+    }
+}
+
+/// The program's error in the words of an engine that ran the bundle before it answered.
+fn error_of_refusal(error: &ClientError) -> Option<u32> {
+    match error {
+        ClientError::Refused { message } | ClientError::Protocol { message, .. } => {
+            risk::custom_error(message)
+        }
+        _ => None,
     }
 }
 

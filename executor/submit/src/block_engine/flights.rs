@@ -82,6 +82,17 @@ impl Flights {
     }
 }
 
+/// The custom error of the program that failed in the engine's simulation, when its words name one.
+pub(super) fn error_of_result(kind: Option<&Kind>) -> Option<u32> {
+    let Some(Kind::Rejected(Rejected { reason })) = kind else {
+        return None;
+    };
+    match reason.as_ref()? {
+        WireReason::SimulationFailure(failure) => risk::custom_error(failure.msg.as_ref()?),
+        _ => None,
+    }
+}
+
 /// The engine's words as an outcome; `None` for a result that says nothing.
 pub(super) fn outcome_of(kind: Option<Kind>) -> Option<Outcome> {
     Some(match kind? {
@@ -159,6 +170,23 @@ mod tests {
         flights.expire(now, |_, _| panic!("twice"));
         ended.sort_unstable();
         assert_eq!(ended, [(1, false), (2, true)]);
+    }
+
+    #[test]
+    fn a_programs_error_is_read_out_of_a_simulations_words() {
+        let said = |msg: Option<&str>| {
+            let failure = jito_searcher_client::proto::bundle::SimulationFailure {
+                tx_signature: String::new(),
+                msg: msg.map(str::to_owned),
+            };
+            let reason = Some(WireReason::SimulationFailure(failure));
+            error_of_result(Some(&Kind::Rejected(Rejected { reason })))
+        };
+        let words = "Error processing Instruction 4: custom program error: 0x7d6";
+        assert_eq!(said(Some(words)), Some(2_006));
+        assert_eq!(said(Some("out of compute")), None);
+        assert_eq!(said(None), None);
+        assert_eq!(error_of_result(None), None);
     }
 
     #[test]

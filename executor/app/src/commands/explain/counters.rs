@@ -157,7 +157,7 @@ const RESOLVED: [Text; 21] = [
 ];
 
 /// Of the engine.
-const ENGINE: [Text; 14] = [
+const ENGINE: [Text; 18] = [
     ("launch_decoded", "launches seen"),
     ("trade_decoded", "trades seen"),
     (
@@ -180,14 +180,34 @@ const ENGINE: [Text; 14] = [
     ("own_rejected", "own transactions that a lane rejected"),
     (
         "own_failed",
-        "own transactions that landed and failed, by the curve's arithmetic",
+        "own transactions in a block that did nothing there, by what account data says or by its silence",
+    ),
+    (
+        "own_unknown",
+        "own transactions in a block of which nobody knows yet what they did; their money stays reserved until account \
+         data says",
+    ),
+    (
+        "own_unknown_landed",
+        "those that account data says did what they were sent for",
+    ),
+    (
+        "own_unknown_assumed",
+        "entries among them that nothing was told of, taken for landed; look at the wallet",
+    ),
+    (
+        "holding_unexplained",
+        "times account data told of coins that we hold without a position; look at the wallet",
     ),
     ("signal_armed", "signals of a brain that were taken"),
-    ("signal_fired", "signals of a brain that led to an intent"),
+    (
+        "signal_fired",
+        "signals of a brain whose bundle was handed over",
+    ),
 ];
 
 /// Of the tables of curves and pools.
-const MARKET: [Text; 18] = [
+const MARKET: [Text; 22] = [
     (
         "curve_inserted",
         "curves taken in, from launches or account data",
@@ -251,15 +271,36 @@ const MARKET: [Text; 18] = [
         "pool_change_unread",
         "changes of pools whose outcome no shred tells: liquidity, and swaps inside a router's call",
     ),
+    (
+        "pool_change_replayed",
+        "changes of pools reckoned again on what account data of an earlier block said",
+    ),
+    (
+        "pool_terms_taken",
+        "changes of a configuration taken without the pool that depends on it",
+    ),
+    (
+        "pool_left",
+        "coins of ours sold elsewhere than bought, since the pool was emptied",
+    ),
+    (
+        "pool_migrated",
+        "migrations of launch pads' curves seen, by who alone may",
+    ),
 ];
 
 /// Of account data held against what was reckoned from shreds, by venue.
-const TRUTH: [Text; 3] = [
+const TRUTH: [Text; 4] = [
     ("truth_agreed", "account data that says what was reckoned"),
     (
         "truth_diverged",
         "account data that says something else, which was taken over: trades inside other programs' calls, lost \
          shreds, changed fees; when it grows beside truth_agreed the prices of that venue cannot be relied on",
+    ),
+    (
+        "truth_behind",
+        "account data of what was known to be behind or doubtful: liquidity moved, a swap whose outcome no shred tells, a \
+         void block; nothing was claimed, so it says nothing against the arithmetic",
     ),
     (
         "truth_stale",
@@ -268,7 +309,7 @@ const TRUTH: [Text; 3] = [
 ];
 
 /// Of the accounts thread.
-const ACCOUNTS: [Text; 14] = [
+const ACCOUNTS: [Text; 17] = [
     ("account_taken", "accounts taken from the feed"),
     (
         "account_other_owner",
@@ -316,6 +357,15 @@ const ACCOUNTS: [Text; 14] = [
     (
         "tables_published",
         "times the core was given another set of lookup tables",
+    ),
+    (
+        "account_old_feed",
+        "accounts told by a feed that another one has taken over from",
+    ),
+    ("holding_taken", "balances of our own told to the core"),
+    (
+        "pool_deferred",
+        "pools told again bit by bit, since very many depend on an account that changed",
     ),
 ];
 
@@ -648,8 +698,118 @@ const LIMITS: [Text; 2] = [
     ),
 ];
 
+/// Of signing: ways, what was left to the deterministic one, and the thread that makes nonces.
+const SIGNING: [Text; 31] = [
+    (
+        "deterministic",
+        "signatures made at the trigger, as RFC 8032 has it",
+    ),
+    (
+        "presigned",
+        "transactions signed ahead that a trigger chose",
+    ),
+    (
+        "armed",
+        "signatures made at the trigger with a nonce made ahead",
+    ),
+    (
+        "dry",
+        "not armed: no nonce was waiting; the signing thread does not keep up, or the generator fails",
+    ),
+    (
+        "no_pool",
+        "not armed: no nonces are made for such a transaction",
+    ),
+    (
+        "too_long",
+        "not armed: the transaction is longer than what is verified",
+    ),
+    (
+        "unverified",
+        "not armed: verification lags, and what is not verified must not leave",
+    ),
+    (
+        "ladder_ordered",
+        "ladders of transactions to be signed ahead that were ordered, renewals included",
+    ),
+    (
+        "ladder_renewed",
+        "ladders ordered for an intent that had one: blockhash, market or what is to be signed moved on",
+    ),
+    (
+        "ladder_cancelled",
+        "intents held ready and given up: not wanted any more, or their blockhash left the chain",
+    ),
+    ("ladder_released", "transactions signed ahead that left"),
+    (
+        "ladder_order_full",
+        "orders that found no room; they are made again",
+    ),
+    (
+        "ladder_failed",
+        "ladders that could not be made: a transaction cannot be rendered, or signing has halted",
+    ),
+    (
+        "ladder_late",
+        "ladders that came when their intent had had its turn",
+    ),
+    ("no_ladder", "not presigned: no ladder had come yet"),
+    (
+        "size",
+        "not presigned: no transaction of the ladder has a size that is wanted",
+    ),
+    (
+        "tip",
+        "not presigned: no transaction of the ladder has a tip that is wanted",
+    ),
+    (
+        "blockhash",
+        "not presigned: every blockhash of the ladder is too old, or left the chain",
+    ),
+    ("halted", "not presigned: signing has halted"),
+    (
+        "terms",
+        "not presigned: the transaction is not the trade that was approved",
+    ),
+    ("spent", "not presigned: the intent has had its release"),
+    ("nonce_made", "nonces made ahead"),
+    (
+        "entropy_failed",
+        "times the kernel gave no random bytes, and no nonce was made",
+    ),
+    (
+        "signature_verified",
+        "signatures of ours verified after they left",
+    ),
+    (
+        "outside_verified",
+        "signatures of ours seen in blocks that this process did not know, and that verify",
+    ),
+    (
+        "outside_refused",
+        "signatures said to be ours, seen in blocks, that do not verify: somebody writes our key into his bytes",
+    ),
+    (
+        "own_dropped",
+        "signatures said to be ours that nobody had time to look at",
+    ),
+    (
+        "nonce_seen",
+        "halted: a nonce came up a second time; whoever saw both signatures has the key: rotate it",
+    ),
+    (
+        "verification_failed",
+        "halted: a signature of ours does not verify; suspect the hardware",
+    ),
+    ("forked", "halted: a forked process may not sign"),
+    (
+        "signing_halted",
+        "nothing is signed any more, see the reason; only a person can change that",
+    ),
+];
+
 /// Each group: the beginning of its codes, and its texts.
-pub(super) fn groups() -> [(&'static str, &'static [Text]); 14] {
+pub(super) fn groups() -> [(&'static str, &'static [Text]); 15] {
     [
         ("received", &RECEIVED),
         ("resolve", &RESOLVED),
@@ -664,6 +824,7 @@ pub(super) fn groups() -> [(&'static str, &'static [Text]); 14] {
         ("bridge", &BRIDGE),
         ("shredstream", &SHREDSTREAM),
         ("relay", &RELAY),
+        ("signing", &SIGNING),
         ("end", &LIMITS),
     ]
 }
@@ -712,7 +873,7 @@ mod tests {
         let (_, truth) = published.market.status();
         let pump = truth["pump"].as_object().expect("a venue");
         let known = known("truth");
-        assert!(pump.len() == 3 && pump.keys().all(|name| known.contains(name.as_str())));
+        assert!(pump.len() == 4 && pump.keys().all(|name| known.contains(name.as_str())));
         covers("untradable", market::Untradable::names());
         covers("untradable", market::pools::PoolUntradable::names());
         covers("received", names(Received::Polled(Arc::default()).named()));
@@ -751,5 +912,11 @@ mod tests {
             shred_relay::ServerRefusal::ALL.map(shred_relay::ServerRefusal::label),
         );
         covers("relay", crate::relay::counter_names());
+        covers("signing", names(published.signing.ways().to_vec()));
+        covers("signing", names(published.signing.fallbacks().to_vec()));
+        covers("signing", crate::published::SIGNING_EVENTS);
+        covers("signing", names(published.signing.ladders().to_vec()));
+        covers("signing", names(published.signing.no_rung().to_vec()));
+        covers("signing", bundle::Halted::ALL.map(bundle::Halted::name));
     }
 }

@@ -12,6 +12,7 @@ use crate::config::{
     Host, Idle, IngestConfig, Layout, LockMemory, Policy, SourceConfig, SourceKind, ThreadsConfig,
     Verify,
 };
+use crate::signing_stage::SIGNING_IDLE;
 use crate::stage::{Idle as StageIdle, Seat};
 
 /// Most shreds of one kind per slot that the protocol knew at any slot time (400 ms).
@@ -241,10 +242,12 @@ impl ThreadsConfig {
         check.cpu("threads.core_cpu", self.core_cpu, host);
         check.cpu("threads.submit_cpu", self.submit_cpu, host);
         check.cpu("threads.verify_cpu", self.verify_cpu, host);
+        check.cpu("threads.signing_cpu", self.signing_cpu, host);
         check.range("threads.park_us", self.park_us, 1..=10_000, "microseconds");
         for (key, cpu) in [
             ("threads.submit_cpu", self.submit_cpu),
             ("threads.verify_cpu", self.verify_cpu),
+            ("threads.signing_cpu", self.signing_cpu),
         ] {
             if let Some(cpu) = cpu.filter(|_| cpu == self.core_cpu) {
                 let fix = "use another CPU, or leave the key out".to_owned();
@@ -269,6 +272,11 @@ impl ThreadsConfig {
                 Verify::Thread => true,
             }
             .then(|| seat(self.verify_cpu)),
+            // Cold: it sleeps when there is nothing to do, whatever hot threads do.
+            signing: Seat {
+                cpu: self.signing_cpu.map(usize::from),
+                idle: SIGNING_IDLE,
+            },
             lock_memory: self.lock_memory,
         }
     }

@@ -1,13 +1,15 @@
 //! What is traded, within which limits, in which bytes.
 
-use bundle::{BlockhashRule, BuilderConfig, ComputeBudget, WireVersion};
-use market::{Bps, Key, Lamports};
+use bundle::{BlockhashRule, BuilderConfig, BuilderError, ComputeBudget, UnitLimits, WireVersion};
+use market::{Bps, Key, Lamports, Side};
 use risk::Limits;
-use strategy::{KeySet, LaneClass, Params};
+use strategy::{KeySet, Params};
 
 use super::{AMOUNT_MAX_LAMPORTS, nanos_of_ms};
-use crate::config::check::Check;
-use crate::config::{BundleConfig, RiskConfig, StrategyConfig, Template};
+use crate::config::check::{Check, quoted};
+use crate::config::{
+    BundleConfig, Lane, LaneClass, RiskConfig, StrategyConfig, Template, WrappedSol,
+};
 
 /// Least tip a block engine takes, lamports. Source: Jito's documentation, "Tip Amount".
 const TIP_MIN_LAMPORTS: u64 = 1_000;
@@ -18,8 +20,11 @@ const COMPUTE_UNITS_MAX: u32 = 1_400_000;
 /// (`MAX_LOADED_ACCOUNTS_DATA_SIZE_BYTES`).
 const LOADED_ACCOUNTS_BYTES_MAX: u32 = 64 * 1_024 * 1_024;
 
+/// Stands for the wallet where only lengths matter: every key has the same.
+const ANY_KEY: Key = [7; 32];
+
 impl StrategyConfig {
-    pub(super) fn plan(&self, check: &mut Check) -> Params {
+    pub(super) fn plan(&self, lane: strategy::LaneClass, check: &mut Check) -> Params {
         let amounts = 0..=AMOUNT_MAX_LAMPORTS;
         check.range(
             "strategy.dev_buy_min_lamports",
@@ -68,6 +73,12 @@ impl StrategyConfig {
             "basis points",
         );
         check.range(
+            "strategy.exit_floor_bps",
+            self.exit_floor_bps,
+            0..=10_000,
+            "basis points",
+        );
+        check.range(
             "strategy.take_profit_bps",
             self.take_profit_bps,
             1..=u16::MAX,
@@ -107,13 +118,14 @@ impl StrategyConfig {
             entry_slippage: Bps(self.entry_slippage_bps),
             exit_slippage: Bps(self.exit_slippage_bps),
             stop_slippage: Bps(self.stop_slippage_bps),
+            exit_floor: Bps(self.exit_floor_bps),
             take_profit: Bps(self.take_profit_bps),
             stop_loss: Bps(self.stop_loss_bps),
             hold_max: nanos_of_ms(self.expiry_ms),
             hold_slots_max: self.expiry_slots,
             entry_tip: Lamports(self.entry_tip_lamports),
             exit_tip: Lamports(self.exit_tip_lamports),
-            lane: LaneClass::PrivateBundle,
+            lane,
         }
     }
 }
@@ -194,19 +206,22 @@ impl RiskConfig {
 
 impl BundleConfig {
     pub(super) fn plan(&self, check: &mut Check) -> BuilderConfig {
-        let units = 10_000..=COMPUTE_UNITS_MAX;
-        check.range(
-            "bundle.entry_compute_unit_limit",
-            self.entry_compute_unit_limit,
-            units.clone(),
-            "compute units",
-        );
-        check.range(
-            "bundle.exit_compute_unit_limit",
-            self.exit_compute_unit_limit,
-            units,
-            "compute units",
-        );
+        for (field, limit) in [
+            (
+                "bundle.entry_compute_unit_limit",
+                self.entry_compute_unit_limit,
+            ),
+            (
+                "bundle.exit_compute_unit_limit",
+                self.exit_compute_unit_limit,
+            ),
+        ] {
+            if let Some(limit) = limit {
+                let units = 10_000..=COMPUTE_UNITS_MAX;
+                check.range(field, limit, units, "compute units");
+            }
+        }
+        self.check_options(check);
         check.range(
             "bundle.priority_fee_lamports",
             self.priority_fee_lamports,
@@ -227,13 +242,15 @@ impl BundleConfig {
             "lamports",
         );
         check.range("bundle.coins_max", self.coins_max, 16..=1 << 20, "coins");
-        BuilderConfig {
+        let usual = BuilderConfig::default();
+        let builder = BuilderConfig {
             version: match self.template {
                 Template::V0 => WireVersion::V0,
                 Template::V1 => WireVersion::V1,
             },
-            entry_budget: self.budget(self.entry_compute_unit_limit),
-            exit_budget: self.budget(self.exit_compute_unit_limit),
+            entry_budget: self.budget(self.entry_compute_unit_limit, usual.entry_budget),
+            exit_budget: self.budget(self.exit_compute_unit_limit, usual.exit_budget),
+            unit_limits: self.unit_limits(),
             tip_accounts: key_list("bundle.tip_accounts", &self.tip_accounts, check),
             tip_min: Lamports(self.tip_min_lamports),
             fee_recipients: key_list("bundle.fee_recipients", &self.fee_recipients, check),
@@ -242,13 +259,134 @@ impl BundleConfig {
                 &self.buyback_fee_recipients,
                 check,
             ),
+            priority_share: Bps(self.priority_share_bps),
+            dont_front: self.dont_front,
+            wrapped_sol: match self.wrapped_sol {
+                WrappedSol::PerTrade => bundle::WrappedSol::PerTrade,
+                WrappedSol::Standing => bundle::WrappedSol::Standing,
+            },
+            close_coin_account: self.close_coin_account,
+            slot_guard_slots: (self.slot_guard_slots > 0).then_some(self.slot_guard_slots),
+            wallet_floor: (self.wallet_floor_lamports > 0)
+                .then_some(Lamports(self.wallet_floor_lamports)),
             coin_capacity: self.coins_max as usize,
-            ..BuilderConfig::default()
+        };
+        self.check_lengths(&builder, check);
+        builder
+    }
+
+    /// Parts that each fit may not fit together; said here and not at the next start.
+    fn check_lengths(&self, builder: &BuilderConfig, check: &mut Check) {
+        let usual = BundleConfig::default();
+        let grows = self.dont_front
+            || self.close_coin_account
+            || self.slot_guard_slots > 0
+            || self.wallet_floor_lamports > 0
+            || self.wrapped_sol != usual.wrapped_sol;
+        if !grows {
+            return;
+        }
+        if let Err(error @ BuilderError::Template { .. }) = builder.static_prefixes(&ANY_KEY) {
+            let word = match self.template {
+                Template::V0 => "v0",
+                Template::V1 => "v1",
+            };
+            let problem = format!("the parts asked for do not fit into one transaction: {error}");
+            let fix = "leave out dont_front, slot_guard_slots or wallet_floor_lamports".to_owned();
+            check.refuse("bundle.template", quoted(word), &problem, fix);
+        }
+    }
+
+    fn check_options(&self, check: &mut Check) {
+        check.range(
+            "bundle.priority_share_bps",
+            self.priority_share_bps,
+            0..=10_000,
+            "basis points",
+        );
+        check.range(
+            "bundle.slot_guard_slots",
+            self.slot_guard_slots,
+            0..=u64::from(bundle::blockhash::VALIDITY_BLOCKS),
+            "slots",
+        );
+        check.range(
+            "bundle.wallet_floor_lamports",
+            self.wallet_floor_lamports,
+            0..=AMOUNT_MAX_LAMPORTS,
+            "lamports",
+        );
+    }
+
+    /// What was measured by venue and side, unless one number is typed for all.
+    fn unit_limits(&self) -> UnitLimits {
+        let mut limits = UnitLimits::default();
+        if let Some(units) = self.entry_compute_unit_limit {
+            limits = limits.with_side(Side::Buy, units);
+        }
+        if let Some(units) = self.exit_compute_unit_limit {
+            limits = limits.with_side(Side::Sell, units);
+        }
+        limits
+    }
+
+    /// Which lane of the strategy's words is meant.
+    pub(super) const fn lane(&self) -> strategy::LaneClass {
+        match self.lane_class {
+            LaneClass::PrivateBundle => strategy::LaneClass::PrivateBundle,
+            LaneClass::PrivateTransaction => strategy::LaneClass::PrivateTransaction,
+            LaneClass::Public => strategy::LaneClass::Public,
+            LaneClass::PriorityBundle => strategy::LaneClass::PriorityBundle,
+        }
+    }
+
+    /// A lane class that no lane carries, and a tip that the class does not take, or of which too little would be
+    /// transferred.
+    pub(super) fn check_lane(&self, lane: Lane, tips: [(&str, u64); 2], check: &mut Check) {
+        let class = self.lane_class.as_str();
+        if lane == Lane::BlockEngine && self.lane_class != LaneClass::PrivateBundle {
+            let problem = "submit.lane = \"block_engine\" carries bundles that pay by tip, and this version has no lane \
+                           that carries these";
+            let fix =
+                "write \"private_bundle\", or submit.lane = \"paper\", which records all of them";
+            check.refuse("bundle.lane_class", quoted(class), problem, fix.to_owned());
+        }
+        for (field, tip) in tips {
+            let transferred = match self.lane_class {
+                LaneClass::PrivateBundle => tip,
+                LaneClass::PrivateTransaction => {
+                    Lamports(tip)
+                        .less_bps(Bps(self.priority_share_bps.min(10_000)))
+                        .0
+                }
+                LaneClass::Public if tip > 0 => {
+                    let problem = "bundle.lane_class = \"public\" takes no tip: its place is paid by the priority fee";
+                    let fix = "write 0, and bundle.priority_fee_lamports".to_owned();
+                    check.refuse(field, tip.to_string(), problem, fix);
+                    continue;
+                }
+                LaneClass::Public | LaneClass::PriorityBundle => continue,
+            };
+            if transferred < self.tip_min_lamports && transferred != tip {
+                let problem = format!(
+                    "only {transferred} of it would be transferred, the rest is priority fee, and bundle.tip_min_lamports \
+                     = {}",
+                    self.tip_min_lamports
+                );
+                let fix = "raise it, or lower bundle.priority_share_bps".to_owned();
+                check.refuse(field, tip.to_string(), &problem, fix);
+            } else {
+                check.at_least(
+                    (field, tip),
+                    ("bundle.tip_min_lamports", self.tip_min_lamports),
+                );
+            }
         }
     }
 
     /// The fee typed is in lamports, the wire wants a price per unit: rounded down, so that never more is paid.
-    fn budget(&self, unit_limit: u32) -> ComputeBudget {
+    fn budget(&self, unit_limit: Option<u32>, usual: ComputeBudget) -> ComputeBudget {
+        let unit_limit = unit_limit.unwrap_or(usual.unit_limit);
         let micro_lamports = self.priority_fee_lamports.saturating_mul(1_000_000);
         ComputeBudget {
             unit_limit,

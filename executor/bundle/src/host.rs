@@ -91,6 +91,21 @@ fn has_generation_id(devices: &Path) -> bool {
     })
 }
 
+impl core::fmt::Display for HostKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::BareMetal => "bare metal",
+            Self::Virtual {
+                generation_id: true,
+            } => "a virtual machine whose hypervisor announces snapshots",
+            Self::Virtual {
+                generation_id: false,
+            } => "a virtual machine",
+            Self::Unknown => "a container, or a host that does not say what it is",
+        })
+    }
+}
+
 /// Why nonces may not be made ahead here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SnapshotsPossible {
@@ -99,7 +114,7 @@ pub enum SnapshotsPossible {
     NotRequested,
     /// The host can be copied, and the operator did not exclude it.
     #[error(
-        "{0:?} host: memory snapshots are possible; state `snapshots_excluded` if nobody takes them"
+        "this is {0}: memory snapshots are possible; state `snapshots_excluded` if nobody takes them"
     )]
     NotExcluded(HostKind),
 }
@@ -107,7 +122,7 @@ pub enum SnapshotsPossible {
 /// Proof that the question was asked: arming nonces for keys of class `C` needs one.
 ///
 /// ```compile_fail,E0599
-/// # use bundle::armed::SnapshotsExcluded;
+/// # use bundle::host::SnapshotsExcluded;
 /// # use bundle::Live;
 /// let proof = SnapshotsExcluded::<Live>::irrelevant();
 /// ```

@@ -1,0 +1,222 @@
+//! `overmind doctor --venues`: what is built for each venue, simulated; its programs and accounts, compared.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sidecar::printable;
+use strategy::Venue;
+use venue_check::{
+    Chain, Checked, Checker, Prints, Record, Verdict, changes, look, shown, watched,
+};
+
+use crate::cli::exit;
+use crate::config::{Config, Host, Plan};
+use crate::venues::{RECORD_FILE, chain_of, read_record, shown_verdict};
+
+/// Runs it, prints, and returns the exit code.
+pub(super) fn run(config: &Path, as_json: bool) -> u8 {
+    let host = Host::read();
+    let plan = match Config::load(config).and_then(|config| config.plan(&host)) {
+        Ok(plan) => plan,
+        Err(error) => {
+            errln!("overmind: {error}");
+            return exit::BAD_INPUT;
+        }
+    };
+    let record = read_record(&host.state_dir.join(RECORD_FILE));
+    let report = match &plan.venues.rpc {
+        None => Report::nobody("no RPC node is named: write [venues] rpc, or ingest.leaders_rpc"),
+        Some(endpoint) => match chain_of(endpoint) {
+            // The end is kept for as long as is asked.
+            Ok((mut chain, _end)) => Report::of(&mut chain, &plan, record.and_then(Result::ok)),
+            Err(error) => Report::nobody(&error.to_string()),
+        },
+    };
+    if as_json {
+        outln!("{}", report.to_json());
+    } else {
+        out!("{}", report.in_words());
+    }
+    report.exit_code()
+}
+
+/// What was found.
+struct Report {
+    checked: Vec<Checked>,
+    accounts: Vec<AccountLine>,
+    /// Why accounts could not be looked at.
+    unseen: Option<String>,
+}
+
+/// One account that venues depend on.
+struct AccountLine {
+    name: &'static str,
+    key: String,
+    venues: Vec<&'static str>,
+    slot: Option<u64>,
+    /// `accepted`, `changed`, `new` or `absent`.
+    state: &'static str,
+    words: Option<String>,
+}
+
+impl Report {
+    /// Nobody could be asked: nothing is known of any builder.
+    fn nobody(why: &str) -> Self {
+        Self {
+            checked: Vec::new(),
+            accounts: Vec::new(),
+            unseen: Some(why.to_owned()),
+        }
+    }
+
+    fn of(chain: &mut impl Chain, plan: &Plan, record: Option<Record>) -> Self {
+        let kept = record.map(|record| record.accounts).unwrap_or_default();
+        let (accounts, unseen) = match look(chain, &Venue::ALL) {
+            Ok(prints) => (account_lines(&kept, &prints), None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let mut checker = Checker::new(plan.builder.clone());
+        let checked = Venue::ALL
+            .into_iter()
+            .flat_map(|venue| checker.check(chain, venue));
+        Self {
+            checked: checked.collect(),
+            accounts,
+            unseen,
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        let is = |word: &str| {
+            self.checked
+                .iter()
+                .any(|checked| checked.verdict.word() == word)
+        };
+        let changed = self
+            .accounts
+            .iter()
+            .any(|account| account.state == "changed");
+        if is("failed") || changed {
+            exit::FAILED
+        } else if is("unknown") || self.unseen.is_some() {
+            exit::UNKNOWN
+        } else {
+            exit::OK
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let builders = self.checked.iter().map(|checked| {
+            let mut value = shown_verdict(checked);
+            value["venue"] = Venue::names()[checked.venue as usize].into();
+            value["side"] = format!("{:?}", checked.side).to_lowercase().into();
+            value
+        });
+        let accounts = self.accounts.iter().map(|account| {
+            let AccountLine { name, key, venues, slot, state, words } = account;
+            json!({"name": name, "key": key, "venues": venues, "deployed_slot": slot, "state": state, "words": words})
+        });
+        json!({
+            "exit_code": self.exit_code(),
+            "builders": builders.collect::<Vec<_>>(),
+            "accounts": accounts.collect::<Vec<_>>(),
+            "unseen": self.unseen.as_deref().map(printable),
+        })
+    }
+
+    fn in_words(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(
+            out,
+            "{:<12} {:<5} {:<8} {:>7} of {:<8}",
+            "venue", "side", "verdict", "units", "asked"
+        );
+        for checked in &self.checked {
+            let side = format!("{:?}", checked.side).to_lowercase();
+            let (units, why) = match &checked.verdict {
+                Verdict::Passed { units } => (units.map(|units| units.to_string()), None),
+                Verdict::Failed(failure) => (None, Some(failure.to_string())),
+                Verdict::Unknown(why) => (None, Some(why.clone())),
+            };
+            let _ = writeln!(
+                out,
+                "{:<12} {side:<5} {:<8} {:>7} of {:<8} {}",
+                Venue::names()[checked.venue as usize],
+                checked.verdict.word(),
+                units.as_deref().unwrap_or("-"),
+                checked.units_asked,
+                printable(why.as_deref().unwrap_or_default()),
+            );
+        }
+        if self.checked.is_empty() {
+            let _ = writeln!(out, "every one    -     unknown");
+        }
+        for account in &self.accounts {
+            let AccountLine {
+                name,
+                key,
+                venues,
+                slot,
+                state,
+                words,
+            } = account;
+            let slot = slot.map_or_else(String::new, |slot| format!(", deployed in slot {slot}"));
+            let _ = writeln!(out, "{state:<9} {name} {key}{slot} ({})", venues.join(", "));
+            if let Some(words) = words {
+                let _ = writeln!(out, "          {words}");
+            }
+        }
+        if let Some(why) = &self.unseen {
+            let _ = writeln!(out, "could not be looked at: {}", printable(why));
+        }
+        let _ = writeln!(
+            out,
+            "{}",
+            match self.exit_code() {
+                exit::OK => "every builder passed, and nothing has changed",
+                exit::FAILED => "something failed or has changed: `run` enters nothing there",
+                _ => "nothing failed, but not everything could be checked",
+            }
+        );
+        out
+    }
+}
+
+fn account_lines(kept: &Prints, now: &Prints) -> Vec<AccountLine> {
+    let mut lines: Vec<AccountLine> = Vec::new();
+    for venue in Venue::ALL {
+        let name = Venue::names()[venue as usize];
+        let changed = changes(venue, kept, now);
+        for watched in watched(venue) {
+            let key = shown(&watched.key);
+            if let Some(line) = lines.iter_mut().find(|line| line.key == key) {
+                line.venues.push(name);
+                continue;
+            }
+            let print = now.get(&watched.key).copied().unwrap_or_default();
+            let change = changed
+                .iter()
+                .find(|change| change.watched.key == watched.key);
+            let state = match (
+                change,
+                print.digest == [0; 32],
+                kept.contains_key(&watched.key),
+            ) {
+                (Some(_), ..) => "changed",
+                (None, true, _) => "absent",
+                (None, false, true) => "accepted",
+                (None, false, false) => "new",
+            };
+            lines.push(AccountLine {
+                name: watched.name,
+                key,
+                venues: vec![name],
+                slot: print.slot,
+                state,
+                words: change.map(ToString::to_string),
+            });
+        }
+    }
+    lines
+}

@@ -1,0 +1,306 @@
+//! Opening the ways of signing at start, and what is said and kept when signing halts.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "armed-nonces")]
+use bundle::armed::{ArmError, OsEntropy};
+use bundle::host::{SnapshotsExcluded, SnapshotsPossible};
+use bundle::signer::KeyClass;
+use bundle::{Builder, BuilderConfig, BuilderError, HaltWatch, Halted, Signer, Signing};
+use serde_json::{Value, json};
+
+use crate::clock::realtime;
+use crate::config::SigningPlan;
+use crate::regular::{append_regular, open_regular};
+use crate::signing_stage::SigningAhead;
+use crate::stage::Seat;
+
+/// File in the state directory that keeps why signing halted, a line each.
+pub const HALTS_FILE: &str = "signing-halts.jsonl";
+/// Longest such file that is read.
+const HALTS_LEN_MAX: u64 = 1 << 20;
+
+/// Why the ways of signing that are asked for cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// The templates.
+    #[error(transparent)]
+    Builder(#[from] BuilderError),
+    /// Nonces may not be made ahead here.
+    #[error("signing.armed_nonces: {0}")]
+    Snapshots(#[from] SnapshotsPossible),
+    /// This build cannot make any.
+    #[error(
+        "signing.armed_nonces: this build leaves nonces made ahead out (cargo feature armed-nonces)"
+    )]
+    LeftOut,
+    /// The host does not protect them.
+    #[cfg(feature = "armed-nonces")]
+    #[error("signing.armed_nonces: {0}")]
+    Arm(#[from] ArmError),
+    /// The key must not sign any more.
+    #[error(
+        "{}: key {key}: a nonce of it came up twice, and whoever saw both signatures has the key: it must not sign again; \
+         move what it owns to another key and name that one", path.display()
+    )]
+    KeySpent {
+        /// Where it stands.
+        path: PathBuf,
+        /// The public key, base58.
+        key: String,
+    },
+    /// What was kept of earlier halts cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A builder that signs with `signer` in the ways of `plan`, and what is to be done ahead for it.
+///
+/// # Errors
+/// [`SigningError`]: a way that is asked for and cannot be had is refused, not left out.
+pub fn open<C: KeyClass>(
+    config: &BuilderConfig,
+    signer: Signer<C>,
+    plan: &SigningPlan,
+    seat: Seat,
+) -> Result<(Builder, SigningAhead), SigningError> {
+    let mut ahead = SigningAhead::nothing();
+    ahead.seat = seat;
+    ahead.ladders = plan.ladders;
+    if !plan.statement.armed_nonces {
+        let signing = Signing::deterministic(signer);
+        return Ok((Builder::with_signing(config, signing)?, ahead));
+    }
+    let proof = SnapshotsExcluded::establish(plan.statement, plan.host)?;
+    arm(config, signer, proof, ahead)
+}
+
+#[cfg(feature = "armed-nonces")]
+fn arm<C: KeyClass>(
+    config: &BuilderConfig,
+    signer: Signer<C>,
+    proof: SnapshotsExcluded<C>,
+    ahead: SigningAhead,
+) -> Result<(Builder, SigningAhead), SigningError> {
+    let prefixes = config.static_prefixes(signer.public_key())?;
+    let prefixes: Vec<&[u8]> = prefixes.iter().map(Vec::as_slice).collect();
+    let (signing, arming) = Signing::armed(signer, proof, OsEntropy, &prefixes)?;
+    let ahead = SigningAhead {
+        arming: Some(arming),
+        ..ahead
+    };
+    Ok((Builder::with_signing(config, signing)?, ahead))
+}
+
+#[cfg(not(feature = "armed-nonces"))]
+fn arm<C: KeyClass>(
+    _config: &BuilderConfig,
+    _signer: Signer<C>,
+    _proof: SnapshotsExcluded<C>,
+    _ahead: SigningAhead,
+) -> Result<(Builder, SigningAhead), SigningError> {
+    Err(SigningError::LeftOut)
+}
+
+/// What the operator has to do about a halt.
+#[must_use]
+pub const fn advice(reason: Halted) -> &'static str {
+    match reason {
+        Halted::NonceSeen => {
+            "whoever saw both signatures has the key: move what it owns to another key at once, take it out of use, and \
+             start with the other"
+        }
+        Halted::VerificationFailed => {
+            "suspect processor or memory of this host: look at its logs, rotate the key, and start elsewhere or after the \
+             repair"
+        }
+        Halted::Forked => {
+            "something forks this process: find out what and keep it from doing so, then start again"
+        }
+    }
+}
+
+/// A halt in one line, for logs, alarms and health.
+#[must_use]
+pub fn sentence(reason: Halted) -> String {
+    format!(
+        "signing has halted, nothing is sent any more: {reason}; {}",
+        advice(reason)
+    )
+}
+
+/// Keeps halts in the state directory and says each once.
+#[derive(Debug)]
+pub struct SigningAlarm {
+    watch: HaltWatch,
+    key: String,
+    path: PathBuf,
+    said: Option<Halted>,
+}
+
+impl SigningAlarm {
+    /// For the key of `builder`, unless `state_dir` says that it must not sign again.
+    ///
+    /// # Errors
+    /// [`SigningError::KeySpent`], [`SigningError::Journal`].
+    pub fn new(builder: &Builder, state_dir: &Path) -> Result<Self, SigningError> {
+        let alarm = Self {
+            watch: builder.halt_watch(),
+            key: bs58::encode(builder.public_key()).into_string(),
+            path: state_dir.join(HALTS_FILE),
+            said: None,
+        };
+        let spent = alarm.is_spent().map_err(|source| SigningError::Journal {
+            path: alarm.path.clone(),
+            source,
+        })?;
+        if spent {
+            let Self { path, key, .. } = alarm;
+            return Err(SigningError::KeySpent { path, key });
+        }
+        Ok(alarm)
+    }
+
+    /// What is worth saying now: a halt, once, and again when its reason becomes one that costs the key.
+    pub fn change(&mut self) -> Option<String> {
+        let reason = self.watch.reason()?;
+        if self.said.replace(reason) == Some(reason) {
+            return None;
+        }
+        let kept = match self.keep(reason) {
+            Ok(()) => String::new(),
+            Err(error) => format!(" ({} was not written: {error})", self.path.display()),
+        };
+        Some(format!("key {}: {}{kept}", self.key, sentence(reason)))
+    }
+
+    fn keep(&self, reason: Halted) -> io::Result<()> {
+        let line = json!({"at": realtime().0, "key": self.key, "reason": reason.name()});
+        let mut file = append_regular(&self.path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_all()
+    }
+
+    /// Whether a line says that a nonce of our key came up twice. What is no such line says nothing.
+    fn is_spent(&self) -> io::Result<bool> {
+        let mut text = String::new();
+        match open_regular(&self.path, HALTS_LEN_MAX) {
+            Ok(mut file) => io::Read::read_to_string(&mut file, &mut text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .any(|line| line["key"] == *self.key && line["reason"] == Halted::NonceSeen.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bundle::ThrowAway;
+
+    use super::*;
+
+    fn builder(seed: u8) -> Builder {
+        let signer = Signer::<ThrowAway>::from_seed(&[seed; 32]).unwrap();
+        Builder::new(&BuilderConfig::default(), signer).unwrap()
+    }
+
+    /// A folder of one test, removed when dropped.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("overmind-halts-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// Goal: a key of which a nonce came up twice does not sign after a restart either; any other halt is over with its
+    /// process, and other keys go on.
+    #[test]
+    fn a_key_that_is_spent_stays_so_over_restarts() {
+        let folder = Folder::new("spent");
+        let (ours, other) = (builder(240), builder(241));
+        let alarm = SigningAlarm::new(&ours, &folder.0).unwrap();
+        alarm.keep(Halted::VerificationFailed).unwrap();
+        SigningAlarm::new(&ours, &folder.0).unwrap();
+        alarm.keep(Halted::NonceSeen).unwrap();
+        SigningAlarm::new(&other, &folder.0).unwrap();
+        let said = SigningAlarm::new(&ours, &folder.0).unwrap_err().to_string();
+        let key = bs58::encode(ours.public_key()).into_string();
+        assert!(said.contains(&key) && said.contains(HALTS_FILE), "{said}");
+        assert!(said.contains("must not sign again"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_line_of_ours_says_nothing_and_what_cannot_be_read_is_refused() {
+        let folder = Folder::new("odd");
+        std::fs::write(folder.0.join(HALTS_FILE), "{\n[]\nnull\n{\"key\":1}\n").unwrap();
+        SigningAlarm::new(&builder(242), &folder.0).unwrap();
+        std::fs::remove_file(folder.0.join(HALTS_FILE)).unwrap();
+        std::fs::create_dir(folder.0.join(HALTS_FILE)).unwrap();
+        let refused = SigningAlarm::new(&builder(242), &folder.0).unwrap_err();
+        assert!(matches!(refused, SigningError::Journal { .. }), "{refused}");
+    }
+
+    #[test]
+    fn every_halt_says_what_to_do() {
+        for reason in Halted::ALL {
+            let said = sentence(reason);
+            assert!(
+                said.starts_with("signing has halted") && said.len() > 80,
+                "{said}"
+            );
+        }
+        assert!(sentence(Halted::NonceSeen).contains("to another key at once"));
+    }
+
+    /// Goal: a way that is asked for and cannot be had is refused, whatever the configuration let through.
+    #[test]
+    fn nonces_are_not_made_ahead_without_leave() {
+        use bundle::host::{HostKind, SnapshotStatement};
+        let open_on = |host, statement| {
+            let plan = SigningPlan {
+                ladders: None,
+                statement,
+                host,
+            };
+            let signer = Signer::<ThrowAway>::from_seed(&[243; 32]).unwrap();
+            let seat = SigningAhead::nothing().seat;
+            open(&BuilderConfig::default(), signer, &plan, seat)
+        };
+        let asked = SnapshotStatement {
+            armed_nonces: true,
+            snapshots_excluded: false,
+        };
+        let said = open_on(HostKind::Unknown, asked).map(|_| ()).unwrap_err();
+        assert!(matches!(said, SigningError::Snapshots(_)), "{said}");
+        let opened = open_on(HostKind::BareMetal, asked).map(|_| ());
+        let left_out = matches!(opened, Err(SigningError::LeftOut));
+        assert_eq!(left_out, cfg!(not(feature = "armed-nonces")));
+        #[cfg(feature = "armed-nonces")]
+        match opened {
+            Err(SigningError::Arm(error)) => eprintln!("this host locks no memory: {error}"),
+            opened => opened.unwrap(),
+        }
+        open_on(HostKind::Unknown, SnapshotStatement::default()).unwrap();
+    }
+}

@@ -1,0 +1,583 @@
+//! Whether the venues are still what we build for: a thread that checks builders at start and looks at programs and fee
+//! accounts from then on, and what an operator sees of it.
+//!
+//! The thread `venues` may take as long as its node does; nobody waits for it. What it finds goes through
+//! [`Guard`] into the gate's bytes, and into `venues.json` in the state directory, so that what changed while nobody
+//! looked is seen at the next start and what was disabled stays so.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bundle::BuilderConfig;
+use risk::Control;
+use serde_json::{Value, json};
+use sidecar::{Asker, AskerEnd, Endpoint, RpcError, Snapshot, asker, printable};
+use strategy::Venue;
+use venue_check::{ChainError, Checker, Guard, Record, RpcChain, look};
+
+pub use self::report::{shown_state, shown_verdict};
+use crate::config::VenuesPlan;
+use crate::outage::{Outage, Turn};
+use crate::regular::open_regular;
+
+/// The record, in the state directory.
+pub const RECORD_FILE: &str = "venues.json";
+/// Longest record that is read: many times what is written.
+const RECORD_LEN_MAX: u64 = 1 << 20;
+/// Longest wait for one answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Operator's wishes that wait for the thread.
+const WISHES_MAX: usize = 16;
+/// Pause before a record that could not be written is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// JSON-RPC's code for a method that a node does not know.
+const METHOD_NOT_FOUND: i64 = -32_601;
+
+/// A venue of that name, as metrics and commands write it.
+#[must_use]
+pub fn venue_of(name: &str) -> Option<Venue> {
+    let mut all = Venue::ALL.into_iter().zip(Venue::names());
+    all.find(|(_, known)| *known == name)
+        .map(|(venue, _)| venue)
+}
+
+/// What is known of the venues, for whoever asks. Holds the lock only for as long as it takes to read or note it.
+#[derive(Debug)]
+pub struct VenueBook {
+    guard: Mutex<Guard>,
+    watching: Mutex<Watching>,
+    /// The node that is asked.
+    node: Option<String>,
+    wishes: Mutex<Option<SyncSender<Venue>>>,
+}
+
+/// How asking the node goes.
+#[derive(Debug, Default)]
+struct Watching {
+    failure: String,
+    looked: Option<Instant>,
+    looks: u64,
+    looks_failed: u64,
+    /// Venues that somebody wants enabled after a check.
+    pending: Vec<Venue>,
+    /// Why the last such wish was not granted.
+    refusals: BTreeMap<&'static str, String>,
+}
+
+/// The running watch. Dropping it ends the question under way and waits for the thread.
+#[derive(Debug)]
+pub struct VenueWatch {
+    book: Arc<VenueBook>,
+    record: Option<PathBuf>,
+    unsaved: Option<String>,
+    tried: Option<Instant>,
+    saving: Outage,
+    asking: Outage,
+    end: Option<AskerEnd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl VenueBook {
+    /// A book over the gate's bytes that nobody checks: a demo, a replay.
+    #[must_use]
+    pub fn unchecked(control: Arc<Control>) -> Self {
+        Self::new(Guard::new(control, None), None, None)
+    }
+
+    fn new(guard: Guard, node: Option<String>, wishes: Option<SyncSender<Venue>>) -> Self {
+        Self {
+            guard: Mutex::new(guard),
+            watching: Mutex::default(),
+            node,
+            wishes: Mutex::new(wishes),
+        }
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Guard> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watching(&self) -> MutexGuard<'_, Watching> {
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The member `venues` of `status`, and the answer to `venues`.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let states = self.guard().states();
+        let watching = self.watching();
+        let names = |venues: &[Venue]| -> Vec<&str> {
+            let venues = venues.iter();
+            venues
+                .map(|venue| Venue::names()[*venue as usize])
+                .collect()
+        };
+        json!({
+            "venues": states.iter().map(shown_state).collect::<Vec<_>>(),
+            "node": self.node,
+            "looked_s": watching.looked.map(|at| at.elapsed().as_secs()),
+            "looks": watching.looks,
+            "looks_failed": watching.looks_failed,
+            "last_failure": watching.failure,
+            "pending": names(&watching.pending),
+            "refusals": watching.refusals,
+        })
+    }
+
+    /// What is disabled, a sentence each.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<String> {
+        let states = self.guard().states();
+        let disabled = states.iter().filter_map(|state| {
+            let reason = state
+                .disabled
+                .filter(|reason| *reason != risk::Disabled::Unchecked)?;
+            let words = printable(state.words.as_deref().unwrap_or_default());
+            let name = Venue::names()[state.venue as usize];
+            Some(format!(
+                "venue {name} is disabled for entries ({}): {words}",
+                reason.name()
+            ))
+        });
+        disabled.collect()
+    }
+
+    /// For metrics.
+    pub fn measure(&self, snapshot: &mut Snapshot) {
+        let states = self.guard().states();
+        let mut enabled = snapshot.gauge("venue_enabled", "1 for a venue that may be entered.");
+        for state in &states {
+            let name = Venue::names()[state.venue as usize];
+            enabled = enabled.with(&[("venue", name)], i64::from(state.disabled.is_none()));
+        }
+        let help = "1 for why a venue may not be entered.";
+        let mut disabled = snapshot.gauge("venue_disabled", help);
+        for state in &states {
+            if let Some(reason) = state.disabled {
+                let name = Venue::names()[state.venue as usize];
+                disabled = disabled.with(&[("venue", name), ("reason", reason.name())], 1);
+            }
+        }
+        let watching = self.watching();
+        let _ = snapshot
+            .counter(
+                "venue_looks",
+                "Looks at the venues' programs and accounts, by outcome.",
+            )
+            .with(&[("outcome", "told")], watching.looks)
+            .with(&[("outcome", "failed")], watching.looks_failed);
+    }
+
+    /// The operator wants `venue` enabled: at once when he forces it, else after a new check, which takes a while.
+    ///
+    /// The answer has `ok`; while a check is under way `pending` of [`VenueBook::status`] names the venue.
+    #[must_use]
+    pub fn enable(&self, venue: Venue, forced: bool) -> Value {
+        let name = Venue::names()[venue as usize];
+        if forced {
+            return match self.guard().enable(venue, true) {
+                Ok(()) => json!({"ok": true, "venue": name, "enabled": true}),
+                Err(why) => json!({"ok": false, "error": why}),
+            };
+        }
+        let refused = |why: &str| json!({"ok": false, "error": format!("venue {name}: {why}")});
+        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wishes) = wishes.as_ref() else {
+            return refused(
+                "it cannot be checked, because no RPC node is named ([venues] rpc); --force enables it unchecked",
+            );
+        };
+        let mut watching = self.watching();
+        if !watching.pending.contains(&venue) {
+            if wishes.try_send(venue).is_err() {
+                return refused("too many wishes wait, or nobody hears them");
+            }
+            watching.pending.push(venue);
+            watching.refusals.remove(name);
+        }
+        json!({"ok": true, "venue": name, "enabled": false, "checking": true})
+    }
+}
+
+impl VenueWatch {
+    /// Takes up what was remembered in `state_dir` and starts to check and to watch, if there is a node to ask. Without a
+    /// `state_dir` nothing is remembered.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        plan: &VenuesPlan,
+        builder: &BuilderConfig,
+        control: Arc<Control>,
+        state_dir: Option<&Path>,
+    ) -> io::Result<Self> {
+        let record = state_dir.map(|path| path.join(RECORD_FILE));
+        let remembered = record.as_deref().and_then(read_record);
+        let mut guard = Guard::new(control, remembered);
+        let (mut end, mut thread) = (None, None);
+        let book = if let Some(endpoint) = &plan.rpc {
+            if plan.check_at_start {
+                guard.await_check();
+            }
+            let (wishes, heard) = sync_channel(WISHES_MAX);
+            let book = VenueBook::new(guard, Some(endpoint.to_string()), Some(wishes));
+            let book = Arc::new(book);
+            let (asker, ended) = asker(endpoint.clone(), ANSWER_LIMIT)?;
+            let rounds = Rounds {
+                book: Arc::clone(&book),
+                chain: chain(asker),
+                builder: builder.clone(),
+                interval: plan.watch_interval,
+                check_at_start: plan.check_at_start,
+            };
+            end = Some(ended);
+            let named = std::thread::Builder::new().name("venues".to_owned());
+            thread = Some(named.spawn(move || rounds.run(&heard))?);
+            book
+        } else {
+            Arc::new(VenueBook::new(guard, None, None))
+        };
+        Ok(Self {
+            book,
+            record,
+            unsaved: None,
+            tried: None,
+            saving: Outage::default(),
+            asking: Outage::default(),
+            end,
+            thread,
+        })
+    }
+
+    /// What is known, for whoever asks.
+    #[must_use]
+    pub fn book(&self) -> Arc<VenueBook> {
+        Arc::clone(&self.book)
+    }
+
+    /// Notices what the core has disabled, writes down what has changed, and says what has happened since the last call, a
+    /// line each. To be called a few times a second.
+    pub fn changes(&mut self) -> Vec<String> {
+        let mut guard = self.book.guard();
+        guard.notice();
+        let mut lines = guard.take_told();
+        if let Some(record) = guard.take_changed() {
+            self.unsaved = Some(record.to_json());
+            self.tried = None;
+        }
+        drop(guard);
+        lines.extend(self.save());
+        let failure = self.book.watching().failure.clone();
+        match self.asking.turn(!failure.is_empty(), Instant::now()) {
+            Some(Turn::Fails) => lines.push(format!("venues are not watched: {failure}")),
+            Some(Turn::Works) => lines.push("venues are watched again".to_owned()),
+            None => {}
+        }
+        lines.into_iter().map(|line| printable(&line)).collect()
+    }
+
+    /// Writes what is not written yet; what is worth saying of it.
+    fn save(&mut self) -> Option<String> {
+        let (Some(path), Some(text)) = (&self.record, &self.unsaved) else {
+            self.unsaved = None;
+            return None;
+        };
+        if self.tried.is_some_and(|tried| tried.elapsed() < SAVE_AGAIN) {
+            return None;
+        }
+        let now = Instant::now();
+        self.tried = Some(now);
+        match write_record(path, text) {
+            Ok(()) => {
+                self.unsaved = None;
+                let turn = self.saving.turn(false, now);
+                turn.map(|_| format!("{}: written again", path.display()))
+            }
+            Err(error) => {
+                let turn = self.saving.turn(true, now);
+                turn.map(|_| {
+                    let path = path.display();
+                    format!("{path}: {error}: what is disabled now is forgotten by a restart")
+                })
+            }
+        }
+    }
+}
+
+impl Drop for VenueWatch {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            end.end();
+        }
+        *self
+            .book
+            .wishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+        self.tried = None;
+        let _ = self.changes();
+    }
+}
+
+/// What the thread does.
+struct Rounds<C> {
+    book: Arc<VenueBook>,
+    chain: C,
+    builder: BuilderConfig,
+    interval: Duration,
+    check_at_start: bool,
+}
+
+impl<C: venue_check::Chain> Rounds<C> {
+    fn run(mut self, wishes: &Receiver<Venue>) {
+        self.look();
+        if self.check_at_start {
+            let mut checker = Checker::new(self.builder.clone());
+            for venue in Venue::ALL {
+                let checked = checker.check(&mut self.chain, venue);
+                self.book.guard().note_checked(venue, checked);
+            }
+            self.book.guard().end_await();
+        }
+        loop {
+            match wishes.recv_timeout(self.interval) {
+                Ok(venue) => self.grant(venue),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Whether the node told everything that was looked at.
+    fn look(&mut self) -> bool {
+        let seen = look(&mut self.chain, &Venue::ALL);
+        let mut failure = String::new();
+        match &seen {
+            Ok(prints) => self.book.guard().note_prints(prints),
+            Err(error) => failure = error.to_string(),
+        }
+        let mut watching = self.book.watching();
+        watching.looks += 1;
+        watching.looks_failed += u64::from(seen.is_err());
+        if seen.is_ok() {
+            watching.looked = Some(Instant::now());
+        }
+        watching.failure = failure;
+        seen.is_ok()
+    }
+
+    fn grant(&mut self, venue: Venue) {
+        let name = Venue::names()[venue as usize];
+        let granted = if self.look() {
+            let checked = Checker::new(self.builder.clone()).check(&mut self.chain, venue);
+            let mut guard = self.book.guard();
+            guard.note_checked(venue, checked);
+            guard.enable(venue, false)
+        } else {
+            Err(format!(
+                "venue {name} stays disabled: {}",
+                self.book.watching().failure
+            ))
+        };
+        let mut watching = self.book.watching();
+        watching.pending.retain(|pending| *pending != venue);
+        if let Err(why) = granted {
+            watching.refusals.insert(name, why);
+        }
+    }
+}
+
+/// A chain behind a node.
+fn chain(mut asker: Asker) -> impl venue_check::Chain {
+    RpcChain::new(move |method: &'static str, params: Value| {
+        let answer = asker.ask(method, params);
+        answer.map_err(|error| chain_error(asker.endpoint(), method, &error))
+    })
+}
+
+/// A chain behind the node at `endpoint`, for a command that waits.
+///
+/// # Errors
+/// When there is no runtime to be had.
+pub fn chain_of(endpoint: &Endpoint) -> io::Result<(impl venue_check::Chain, AskerEnd)> {
+    let (asker, end) = asker(endpoint.clone(), ANSWER_LIMIT)?;
+    Ok((chain(asker), end))
+}
+
+fn chain_error(endpoint: &Endpoint, method: &str, error: &RpcError) -> ChainError {
+    let words = printable(&format!("{method} at {endpoint}: {error}"));
+    match error {
+        RpcError::Refused { code, .. } if *code == METHOD_NOT_FOUND => {
+            ChainError::Unsupported(method.to_owned())
+        }
+        RpcError::Refused { .. } => ChainError::Refused(words),
+        _ => ChainError::Unreachable(words),
+    }
+}
+
+/// The record at `path`; `None` when there is none.
+pub fn read_record(path: &Path) -> Option<Result<Record, venue_check::RecordReject>> {
+    let mut text = String::new();
+    match open_regular(path, RECORD_LEN_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        // Something is there and says nothing: that is no record.
+        Err(_) => {}
+        Ok(mut file) => {
+            if file.read_to_string(&mut text).is_err() {
+                text.clear();
+            }
+        }
+    }
+    Some(Record::parse(&text))
+}
+
+/// Whole or not at all: beside it first, then in its place.
+fn write_record(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("json.new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    // The name is the directory's.
+    path.parent()
+        .map_or(Ok(()), |parent| std::fs::File::open(parent)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use risk::{Disabled, Mode};
+
+    fn plan() -> VenuesPlan {
+        VenuesPlan {
+            rpc: None,
+            check_at_start: true,
+            watch_interval: Duration::from_secs(3_600),
+        }
+    }
+
+    fn watch(state_dir: &Path) -> (VenueWatch, Arc<Control>) {
+        let control = Arc::new(Control::new(Mode::Active));
+        let builder = BuilderConfig::default();
+        let watch = VenueWatch::start(&plan(), &builder, Arc::clone(&control), Some(state_dir));
+        (watch.unwrap(), control)
+    }
+
+    fn home(name: &str) -> PathBuf {
+        let path =
+            std::env::temp_dir().join(format!("overmind-venues-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        path
+    }
+
+    /// Goal: without a node nothing is checked and nothing is held up; what the core disables is told, shown, remembered
+    /// over a restart, and enabled by the operator alone.
+    #[test]
+    fn what_was_disabled_stays_so_until_the_operator_says_otherwise() {
+        let home = home("stays");
+        let (mut first, control) = watch(&home);
+        assert!(first.changes().is_empty());
+        assert_eq!(control.venues().disabled(Venue::PumpV3), None);
+        control
+            .venues()
+            .disable(Venue::PumpV3, Disabled::ErrorsRepeated);
+        let said = first.changes();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("pump_v3") && said[0].contains("errors_repeated"));
+        assert!(first.changes().is_empty(), "said once");
+        assert_eq!(first.book().alarms().len(), 1);
+        drop(first);
+
+        let (mut second, control) = watch(&home);
+        assert_eq!(
+            control.venues().disabled(Venue::PumpV3),
+            Some(Disabled::ErrorsRepeated)
+        );
+        assert_eq!(second.changes().len(), 1, "said at every start");
+        let book = second.book();
+        let refused = book.enable(Venue::PumpV3, false);
+        assert!(refused["ok"] == false && refused["error"].as_str().unwrap().contains("--force"));
+        assert_eq!(book.enable(Venue::PumpV3, true)["ok"], true);
+        assert!(second.changes()[0].contains("enabled by the operator"));
+        drop(second);
+        let (_, control) = watch(&home);
+        assert_eq!(control.venues().disabled(Venue::PumpV3), None);
+        std::fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_disables_everything() {
+        let home = home("damaged");
+        std::fs::write(home.join(RECORD_FILE), "{\"version\": 1").unwrap();
+        let (watch, control) = watch(&home);
+        for venue in Venue::ALL {
+            assert_eq!(control.venues().disabled(venue), Some(Disabled::RecordLost));
+        }
+        drop(watch);
+        std::fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_said_once() {
+        let home = home("unwritable");
+        let (mut watch, control) = watch(&home);
+        std::fs::remove_dir_all(&home).unwrap();
+        control
+            .venues()
+            .disable(Venue::LaunchLab, Disabled::CheckFailed);
+        let said = watch.changes();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[1].contains("forgotten by a restart"), "{said:?}");
+        assert!(watch.changes().is_empty());
+    }
+
+    #[test]
+    fn metrics_and_status_show_what_is_disabled_and_why() {
+        let control = Arc::new(Control::new(Mode::Active));
+        let book = VenueBook::unchecked(Arc::clone(&control));
+        control
+            .venues()
+            .disable(Venue::PumpSwap, Disabled::TermsChanged);
+        let mut snapshot = Snapshot::new(sidecar::Health::default());
+        book.measure(&mut snapshot);
+        let metrics = sidecar::render_metrics(snapshot).unwrap();
+        for line in [
+            "overmind_venue_enabled{venue=\"pump_v3\"} 1",
+            "overmind_venue_enabled{venue=\"pump_swap\"} 0",
+            "overmind_venue_disabled{venue=\"pump_swap\",reason=\"terms_changed\"} 1",
+        ] {
+            assert!(
+                metrics.lines().any(|said| said == line),
+                "{line}\n{metrics}"
+            );
+        }
+        let status = book.status();
+        assert_eq!(status["venues"][2]["name"], "pump_swap");
+        assert_eq!(status["venues"][2]["reason"], "terms_changed");
+        assert!(
+            status["venues"][0]["buy"].is_null(),
+            "never shown as passed"
+        );
+        assert!(status["node"].is_null());
+    }
+}

@@ -1,0 +1,354 @@
+//! Presigned ladders in the engine: what is held ready at the end of each block, and what a trigger takes of it.
+
+use bundle::ladder::{BLOCKHASH_COUNT_MAX, Held, NoRung, Wanted};
+use bundle::{RecentBlockhash, ladder};
+use market::{Lamports, Listing, Mint, Side, TokenAmount};
+use shred_wire::Slot;
+use strategy::{Intent, Origin, enter, exit};
+
+use super::Engine;
+use crate::armed::{Occasion, Order};
+use crate::ladders::{Due, FLOOR_SHARE, GridHashes, LadderDesk, Purpose, Shape, Thresholds};
+use crate::output::Ticks;
+
+/// A rung chosen for an intent that has taken its terms.
+pub(super) struct Rung {
+    held: Held,
+    /// Nothing but this rung.
+    wanted: Wanted,
+}
+
+impl<T: Ticks> Engine<T> {
+    /// Orders what is missing among what may be triggered soon, renews what is out of date, gives up what is not wanted.
+    /// Called when a block ends and when a signal or a position is new. Cost: a quote for each intent held ready, and a
+    /// draft for each ladder ordered.
+    pub(super) fn look_after_ladders(&mut self) {
+        // The desk is out of the engine meanwhile: both are needed whole.
+        let Some(mut desk) = self.ladders.take() else {
+            return;
+        };
+        desk.take_arrivals(&mut self.counters);
+        let hashes = self.grid_hashes(desk.plan().blockhashes);
+        let newest = hashes.map(|hashes| hashes.hashes[0].slot);
+        for index in 0..desk.plan().held_max {
+            let Some(purpose) = desk.purpose(index) else {
+                continue;
+            };
+            let is_on_chain = |hash: &[u8; 32]| self.tracker.age_of(hash).is_some();
+            let due = self.due(purpose);
+            if due.is_none() || desk.is_off_chain(index, newest, is_on_chain) {
+                desk.cancel(index, &mut self.counters);
+            } else if let (Some(due), Some(hashes)) = (due, &hashes) {
+                self.renew(&mut desk, index, &due, hashes);
+            }
+        }
+        if let Some(hashes) = &hashes {
+            for index in 0..self.positions.count() {
+                if let Some(position) = self.positions.at(index) {
+                    let purpose = Purpose::Exit(position.mint);
+                    self.hold_ready(&mut desk, purpose, hashes);
+                }
+            }
+            let signals = if self.armed.count() == 0 {
+                0
+            } else {
+                self.armed.capacity()
+            };
+            for index in 0..signals {
+                if let Some((mint, order)) = self.armed.named_buy(index, self.now, self.slot) {
+                    let purpose = Purpose::Entry(mint, order.signal_id);
+                    self.hold_ready(&mut desk, purpose, hashes);
+                }
+            }
+        }
+        self.ladders = Some(desk);
+    }
+
+    /// Reckons what the next signal and the next position in turn would lead to, and forgets it.
+    pub(super) fn rehearse_next(&mut self) {
+        self.rehearsed = self.rehearsed.wrapping_add(1);
+        let signal = self
+            .armed
+            .next_named_buy(self.rehearsed, self.now, self.slot);
+        if let Some((mint, order)) = signal {
+            self.rehearse_due(self.due_entry(&mint, order.signal_id));
+        }
+        let turn = self.rehearsed.checked_rem(self.positions.count());
+        if let Some(position) = turn.and_then(|turn| self.positions.at(turn)) {
+            self.rehearse_due(self.due_exit(&position.mint));
+        }
+    }
+
+    /// The choice of a rung for `due`, if one is held ready, without taking it.
+    fn rehearse_due(&self, due: Option<Due>) {
+        let rung = due.as_ref().and_then(|due| {
+            let held = self.ladders.as_ref()?.look(&due.intent)?;
+            let id = held.intent_id();
+            let intent = Intent { id, ..due.intent };
+            let wanted = self.wanted(&intent).ok()?;
+            self.builder.peek(&intent, held, &wanted).ok()
+        });
+        core::hint::black_box((due.map(|due| due.measure), rung));
+    }
+
+    /// Reserves an intent for `purpose` and orders its first ladder, unless it has a place or there is none.
+    fn hold_ready(&mut self, desk: &mut LadderDesk, purpose: Purpose, hashes: &GridHashes) {
+        if desk.find(purpose).is_some() {
+            return;
+        }
+        let Some(due) = self.due(purpose) else {
+            return;
+        };
+        if !desk.has_place(purpose) {
+            return;
+        }
+        if !desk.has_room() {
+            self.counters.ladder_order_full += 1;
+            return;
+        }
+        let Some(index) = desk.vacancy(purpose, &mut self.counters) else {
+            return;
+        };
+        if desk.open(index, purpose, self.next_intent) {
+            self.next_intent += 1;
+            self.order(desk, index, &due, hashes);
+        }
+    }
+
+    /// Orders the next ladder of the intent at `index` if it needs one.
+    fn renew(&mut self, desk: &mut LadderDesk, index: usize, due: &Due, hashes: &GridHashes) {
+        let renew_slots = self
+            .builder
+            .slot_guard_slots()
+            .map_or(u64::MAX, |guard| (guard / 4).max(1))
+            .min(desk.plan().renew_slots);
+        let newest = hashes.hashes[0].slot;
+        let wallet_floor = self.builder.wallet_floor();
+        if !desk.needs(index, due, newest, wallet_floor, renew_slots) {
+            return;
+        }
+        if !desk.has_room() {
+            self.counters.ladder_order_full += 1;
+            return;
+        }
+        self.order(desk, index, due, hashes);
+    }
+
+    fn order(&mut self, desk: &mut LadderDesk, index: usize, due: &Due, hashes: &GridHashes) {
+        let Some(id) = desk.intent_id(index) else {
+            return;
+        };
+        // Whose turn it is among tip accounts and recipients goes by the id.
+        let draft = self.builder.draft(&Intent { id, ..due.intent }).ok();
+        let wallet_floor = self.builder.wallet_floor();
+        desk.order(index, due, draft, hashes, wallet_floor, &mut self.counters);
+    }
+
+    /// What to order for `purpose` as things stand; `None` when it cannot be triggered.
+    fn due(&self, purpose: Purpose) -> Option<Due> {
+        match purpose {
+            Purpose::Exit(mint) => self.due_exit(&mint),
+            Purpose::Entry(mint, signal_id) => self.due_entry(&mint, signal_id),
+        }
+    }
+
+    fn due_exit(&self, mint: &Mint) -> Option<Due> {
+        let position = self.positions.get(mint)?;
+        let listing = self.listing(mint)?;
+        // The origin makes no bytes; the slippage only makes the amount, of which there will be many.
+        let (params, origin) = (&self.params, Origin::Expiry);
+        let slippage = params.stop_slippage;
+        let (slot, now) = (self.slot, self.now);
+        let intent = exit(&listing, position, params, origin, slippage, slot, now).ok()?;
+        let value = listing.sell(position.tokens).ok()?.quote;
+        Some(Due {
+            intent,
+            shape: Shape::Exit(Thresholds::of(position, params)),
+            measure: value.0,
+        })
+    }
+
+    fn due_entry(&self, mint: &Mint, signal_id: u64) -> Option<Due> {
+        // While we are in the coin, or on our way, no signal enters it.
+        if self.positions.get(mint).is_some() || self.gate.exposure(mint).is_some() {
+            return None;
+        }
+        let order = self.order_of(mint, signal_id)?;
+        let listing = self.listing(mint)?;
+        let occasion = Occasion::Coin(*mint);
+        let entry = self.entry_asked(&listing, occasion, &order, self.slot, self.now)?;
+        let intent = enter(&listing, &self.params, &entry).ok()?;
+        Some(Due {
+            intent,
+            shape: Shape::Entry(entry.slippage),
+            measure: intent.tokens.0,
+        })
+    }
+
+    fn order_of(&self, mint: &Mint, signal_id: u64) -> Option<Order> {
+        let mut named = self.armed.named_buys(self.now, self.slot);
+        let is_it = |(of, order): &(Mint, Order)| of == mint && order.signal_id == signal_id;
+        named.find(is_it).map(|(_, order)| order)
+    }
+
+    /// The blockhash that a build would use now, and older ones of the stream behind it.
+    fn grid_hashes(&self, count_max: usize) -> Option<GridHashes> {
+        let first = self.blockhash()?;
+        let mut hashes = GridHashes {
+            hashes: [RecentBlockhash::default(); BLOCKHASH_COUNT_MAX],
+            count: 1,
+            streams_from: usize::from(self.tracker.age_of(&first.hash).is_none()),
+        };
+        hashes.hashes[0] = first;
+        let mut last = first.slot;
+        while hashes.count < count_max.min(BLOCKHASH_COUNT_MAX) {
+            let Some(older) = self.tracker.usable_before(last) else {
+                break;
+            };
+            hashes.hashes[hashes.count] = older;
+            hashes.count += 1;
+            last = older.slot;
+        }
+        Some(hashes)
+    }
+
+    /// The rung that serves `intent`, which takes its terms, if the intent was held ready; its id in any case. What was
+    /// held is used up: the intent leaves as this rung, signed the usual way, or not at all.
+    #[inline]
+    pub(super) fn rung_for(&mut self, intent: &mut Intent) -> Option<Rung> {
+        let desk = self.ladders.as_mut()?;
+        desk.take_arrivals(&mut self.counters);
+        let found = desk.take(intent)?;
+        intent.id = found.held.intent_id();
+        let peeked = found.is_served.and_then(|()| {
+            let wanted = self.wanted(intent)?;
+            let terms = self.builder.peek(intent, &found.held, &wanted)?;
+            Ok((wanted, terms))
+        });
+        match peeked {
+            Ok((wanted, terms)) => {
+                take_terms(intent, &terms);
+                let wanted = Wanted {
+                    size_min: terms.size,
+                    size_max: terms.size,
+                    ..wanted
+                };
+                Some(Rung {
+                    held: found.held,
+                    wanted,
+                })
+            }
+            Err(why) => {
+                self.forgo(found.held, why);
+                None
+            }
+        }
+    }
+
+    /// No rung serves, for the reason counted: the right to one is given up before the intent is signed another way.
+    fn forgo(&mut self, held: Held, why: NoRung) {
+        self.counters.ladder_refused[why as usize] += 1;
+        self.give_up_held(held);
+    }
+
+    fn give_up_held(&mut self, held: Held) {
+        if let Some(desk) = &mut self.ladders {
+            desk.give_up(held);
+        }
+    }
+
+    /// Gives up a rung whose intent goes no further.
+    pub(super) fn give_up_rung(&mut self, rung: Option<Rung>) {
+        if let Some(rung) = rung {
+            self.give_up_held(rung.held);
+        }
+    }
+
+    /// Between what `intent` asks for and what the market gives now: more than that would fail.
+    fn wanted(&self, intent: &Intent) -> Result<Wanted, NoRung> {
+        let listing = self.listing(&intent.mint).ok_or(NoRung::Terms)?;
+        let (size_min, size_max) = window(intent, &listing).ok_or(NoRung::Size)?;
+        // A rung's guard counts from its blockhash: with little of it left the usual way has the better chance.
+        let age_max = self
+            .builder
+            .slot_guard_slots()
+            .map_or(self.blockhash_slots_max, |guard| {
+                self.blockhash_slots_max.min(guard / 2)
+            });
+        Ok(Wanted {
+            size_max,
+            size_min,
+            tip_min: intent.tip.0,
+            tip_max: intent.tip.0,
+            slot: self.slot,
+            blockhash_age_max: u32::try_from(age_max).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Copies the rung into the cell; `None`, counted, when it may not leave after all, and then it never will.
+    #[inline]
+    pub(super) fn released(
+        &mut self,
+        approved: &risk::Approved,
+        rung: Rung,
+    ) -> Option<RecentBlockhash> {
+        let Rung { held, wanted } = rung;
+        let released = self
+            .builder
+            .release_into(approved, held, &wanted, &mut self.cell);
+        match released {
+            Ok((terms, retired)) => {
+                self.counters.ladder_released += 1;
+                if let Some(desk) = &mut self.ladders {
+                    desk.keep_spent(retired);
+                }
+                Some(terms.blockhash)
+            }
+            Err(refused) => {
+                self.forgo(refused.held, refused.why);
+                None
+            }
+        }
+    }
+
+    /// The bundle is handed over: what it was copied from goes back to be wiped.
+    #[inline]
+    pub(super) fn return_spent(&mut self) {
+        if let Some(desk) = &mut self.ladders {
+            desk.return_spent();
+        }
+    }
+
+    /// The block of `slot` left the chain.
+    pub(super) fn retract_ladders(&mut self, slot: Slot) {
+        if let Some(desk) = &mut self.ladders {
+            desk.retract(slot);
+        }
+    }
+}
+
+/// The sizes of rungs that serve `intent` at the listing's price.
+fn window(intent: &Intent, listing: &Listing<'_>) -> Option<(u64, u64)> {
+    match intent.side {
+        Side::Buy => {
+            let given = listing.buy(intent.spend).ok()?.tokens;
+            Some((intent.tokens.0, given.0))
+        }
+        Side::Sell => {
+            let given = listing.sell(intent.tokens).ok()?.quote;
+            // A floor may ask for more than there seems to be; what asks for a little more does what it is there for.
+            let asked = intent.receive_min;
+            let above = Lamports(asked.0.saturating_add(asked.0 / FLOOR_SHARE));
+            Some((asked.0, if asked > given { above.0 } else { given.0 }))
+        }
+    }
+}
+
+/// The intent asks for exactly what the rung does, so that the gate approves what leaves.
+fn take_terms(intent: &mut Intent, terms: &ladder::RungTerms) {
+    match intent.side {
+        Side::Buy => intent.tokens = TokenAmount(terms.size),
+        Side::Sell => intent.receive_min = Lamports(terms.size),
+    }
+    intent.tip = Lamports(terms.tip);
+}
