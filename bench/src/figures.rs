@@ -89,7 +89,7 @@ pub const FIGURES: [Figure; 13] = [
     },
     Figure {
         name: "l1",
-        about: "the same datagram to signed bundle in the ring",
+        about: "the same datagram to signed bundle in the ring, by policy and way of signing",
         has_rivals: true,
         measure: l1::measure,
     },

@@ -93,6 +93,27 @@ impl Launch {
     }
 }
 
+/// The coin of the first trade among Pump's instructions of one transaction: accounts (indexes) and data each.
+pub fn traded<'a>(
+    key: impl Fn(u8) -> Option<[u8; 32]>,
+    instructions: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Option<[u8; 32]> {
+    for (accounts, data) in instructions {
+        let place = match u64_at(data, 0)? {
+            discriminator::BUY | discriminator::BUY_EXACT_SOL_IN | discriminator::SELL => 2,
+            discriminator::BUY_V2
+            | discriminator::BUY_EXACT_QUOTE_IN_V2
+            | discriminator::SELL_V2
+            | discriminator::BUY_V3
+            | discriminator::BUY_EXACT_QUOTE_IN_V3
+            | discriminator::SELL_V3 => 1,
+            _ => continue,
+        };
+        return key(*accounts.get(place)?);
+    }
+    None
+}
+
 /// `create_v2` of neither a mayhem nor a cashback coin: the flags after three strings and the creator.
 fn is_ordinary(data: &[u8]) -> Option<()> {
     let mut at = 8;

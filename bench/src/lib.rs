@@ -8,6 +8,7 @@
 //! Ours and its rivals take the same datagrams from memory, by turns, in one process and on one thread. Nothing
 //! here asserts a time.
 
+pub mod armoury;
 pub mod figures;
 pub mod floors;
 pub mod host;
@@ -15,10 +16,13 @@ pub mod host;
 #[path = "../../tests/ingest/src/lab.rs"]
 pub mod lab;
 pub mod launch;
+pub mod occasion;
 pub mod ours;
 pub mod output;
 pub mod parts;
 pub mod reassembly;
+pub mod rivals;
 pub mod row;
+pub mod sign;
 pub mod traffic;
 pub mod usual;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use brain_wire::ArmedSignal;
-use bundle::{Builder, BuilderConfig, BundleCell, Signer, ThrowAway};
+use bundle::{BuilderConfig, BundleCell, Way};
 use demo::Datagrams;
 use engine::{Engine, EngineConfig, Stages};
 use hdrhistogram::Histogram;
@@ -25,6 +25,7 @@ use shred_wire::Slot;
 use strategy::Venue;
 
 use crate::launch::Order;
+use crate::sign::{Sign, Stock, Supply};
 use crate::traffic::arrival;
 
 /// Seed of the throw-away wallet that ours and the rivals sign with.
@@ -62,7 +63,7 @@ pub fn order() -> Order {
     let (params, builder) = (config(Policy::VerifyThenEmit).params, builder_config());
     let mut budget = builder.entry_budget;
     if let Some(units) = builder.unit_limits.of(Venue::PumpV3, Side::Buy) {
-        budget.unit_limit = units;
+        budget = budget.for_units(units);
     }
     Order {
         spend: params.budget.0,
@@ -98,6 +99,37 @@ pub fn small_plan() -> Plan {
     }
 }
 
+/// Triggers after which what they used up is made again, off the clock: half a pool of nonces, with a burst to spare.
+const RESTOCK_EVERY: u64 = 16;
+/// Triggers that a run may record without growing its list.
+const TRIGGERS_MAX: usize = 1 << 16;
+
+/// What a core is made with, beyond what all of them have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// When transactions are told.
+    pub policy: Policy,
+    /// How its bundles are signed.
+    pub sign: Sign,
+    /// Whether launches are bought, or armed signals alone acted on.
+    pub launches: bool,
+    /// Restricts what is measured to these triggers.
+    pub only: Option<&'a BTreeSet<[u8; 64]>>,
+}
+
+impl Setup<'_> {
+    /// Launches, signed the deterministic way, all measured.
+    #[must_use]
+    pub const fn launches(policy: Policy) -> Self {
+        Self {
+            policy,
+            sign: Sign::Deterministic,
+            launches: true,
+            only: None,
+        }
+    }
+}
+
 /// The core thread's own wiring. Every bundle is rejected by its lane at once, so that nothing stays reserved. To be
 /// driven by the thread that made it, which is warmed as the core's is.
 pub struct Core {
@@ -105,22 +137,35 @@ pub struct Core {
     verify: Option<VerifyRings>,
     bundles: Consumer<BundleCell>,
     arrived: u64,
+    supply: Supply,
+    answered: u64,
 }
 
-/// What a core measured; all in nanoseconds.
-#[derive(Debug)]
+/// What a core measured; all in nanoseconds. Of several triggers that one datagram makes known only the first counts:
+/// the others waited for it.
 pub struct Measured {
     /// Datagram to bundle in the ring.
     pub l1: Histogram<u64>,
-    /// The risk gate.
+    /// The same for triggers that are the first transaction their datagram makes known: nothing was handled before them.
+    pub first: Histogram<u64>,
+    /// Of which: datagram to transaction in the engine's hands.
+    pub told: Histogram<u64>,
+    /// Of which: transaction to intent.
+    pub decided: Histogram<u64>,
+    /// Of which: the risk gate.
     pub l2: Histogram<u64>,
-    /// Approved intent to signed bytes.
+    /// Of which: approved intent to signed bytes.
     pub build: Histogram<u64>,
+    /// Of which: signed bytes to the ring.
+    pub hand: Histogram<u64>,
     /// Signatures of the transactions that led to bundles.
     pub triggers: Vec<[u8; 64]>,
     /// Restricts all of them to these triggers.
     pub only: Option<BTreeSet<[u8; 64]>>,
     l0: Histogram<u64>,
+    last_taken_at: u64,
+    /// Transactions that the datagram has made known so far.
+    told_count: u32,
 }
 
 impl Probe for Measured {
@@ -128,21 +173,30 @@ impl Probe for Measured {
     fn transaction(&mut self, nanos: u64) {
         // Nobody shows this one; the core thread does the same work.
         self.l0.saturating_record(nanos);
+        self.told_count += 1;
     }
 
     fn intent(&mut self, txn: &ResolvedTxn<'_>, taken_at: u64, stages: &Stages) {
         let signature = txn.view.signature();
+        let is_first = std::mem::replace(&mut self.last_taken_at, taken_at) != taken_at;
         let is_asked = self
             .only
             .as_ref()
             .is_none_or(|only| only.contains(signature));
-        if stages.handed == 0 || !is_asked {
+        if stages.handed == 0 || !is_asked || !is_first {
             return;
+        }
+        if self.told_count == 1 {
+            let l1 = stages.handed.wrapping_sub(taken_at);
+            self.first.saturating_record(l1);
         }
         for (log, from, to) in [
             (&mut self.l1, taken_at, stages.handed),
+            (&mut self.told, taken_at, stages.entered),
+            (&mut self.decided, stages.entered, stages.decided),
             (&mut self.l2, stages.decided, stages.gated),
             (&mut self.build, stages.gated, stages.built),
+            (&mut self.hand, stages.built, stages.handed),
         ] {
             log.saturating_record(to.wrapping_sub(from));
         }
@@ -151,10 +205,11 @@ impl Probe for Measured {
 }
 
 impl Core {
-    /// A fresh one.
+    /// A fresh one that takes launches, signed the deterministic way.
     #[must_use]
     pub fn new(policy: Policy, ticker: Ticker) -> Self {
-        Self::measuring(policy, ticker, &resolve_plan(None), None)
+        let stock = Sign::Deterministic.stock().expect("nothing can be amiss");
+        Self::stocked(&Setup::launches(policy), ticker, &resolve_plan(None), stock)
     }
 
     /// One whose signatures are checked by a thread of its own.
@@ -166,38 +221,51 @@ impl Core {
         };
         let (rings, mut stage) = verify_stage();
         std::thread::spawn(move || run_verify(&mut stage));
+        let stock = Sign::Deterministic.stock().expect("nothing can be amiss");
         Self {
             verify: Some(rings),
-            ..Self::measuring(policy, ticker, &plan, None)
+            ..Self::stocked(&Setup::launches(policy), ticker, &plan, stock)
         }
     }
 
-    /// One that measures these triggers alone.
-    #[must_use]
-    pub fn only(policy: Policy, ticker: Ticker, triggers: &BTreeSet<[u8; 64]>) -> Self {
+    /// One as `setup` wants it.
+    ///
+    /// # Errors
+    /// A sentence when this host does not protect memory enough for nonces to wait in.
+    pub fn of(setup: &Setup<'_>, ticker: Ticker) -> Result<Self, String> {
+        let stock = setup.sign.stock()?;
         let plan = resolve_plan(None);
-        Self::measuring(policy, ticker, &plan, Some(triggers.clone()))
+        Ok(Self::stocked(setup, ticker, &plan, stock))
     }
 
-    fn measuring(
-        policy: Policy,
-        ticker: Ticker,
-        plan: &Plan,
-        only: Option<BTreeSet<[u8; 64]>>,
-    ) -> Self {
-        let signer = Signer::<ThrowAway>::from_seed(&seed()).expect("32 bytes are a seed");
-        let builder = Builder::new(&builder_config(), signer).expect("the default lists are good");
+    fn stocked(setup: &Setup<'_>, ticker: Ticker, plan: &Plan, stock: Stock) -> Self {
+        let Stock {
+            builder,
+            desk,
+            supply,
+        } = stock;
         let control = Arc::new(Control::new(Mode::Active));
-        let engine = Engine::with_ticks(&config(policy), builder, control, ticker)
+        let mut config = config(setup.policy);
+        config.params.launches_enabled = setup.launches;
+        let mut engine = Engine::with_ticks(&config, builder, control, ticker)
             .expect("the configuration makes sense");
+        if let Some(desk) = desk {
+            engine = engine.with_ladders(desk);
+        }
         let (ring, bundles) = RingBuffer::new(64);
         let measured = Measured {
             l1: histogram(),
+            first: histogram(),
+            told: histogram(),
+            decided: histogram(),
             l2: histogram(),
             build: histogram(),
-            triggers: Vec::new(),
-            only,
+            hand: histogram(),
+            triggers: Vec::with_capacity(TRIGGERS_MAX),
+            only: setup.only.cloned(),
             l0: histogram(),
+            last_taken_at: 0,
+            told_count: 0,
         };
         let wiring = Wiring::new(
             Resolver::new(plan),
@@ -213,6 +281,8 @@ impl Core {
             verify: None,
             bundles,
             arrived: 0,
+            supply,
+            answered: 0,
         }
     }
 
@@ -228,10 +298,13 @@ impl Core {
     ) {
         for_bursts(datagrams, self.arrived, policy, |burst| {
             self.arrived += burst.len() as u64;
+            // As the core does when nothing waits; here there is always more, so it is done between bursts.
+            self.wiring.rehearse();
             for index in 0..burst.len() {
                 while let Some(checked) = self.verify.as_mut().and_then(VerifyRings::receive) {
                     self.wiring.checked(checked);
                 }
+                self.wiring.probe_mut().told_count = 0;
                 // The resolver has counted a refusal.
                 let _ = self.wiring.datagram(burst, index, leaders);
                 if let Some(verify) = &mut self.verify {
@@ -242,6 +315,10 @@ impl Core {
                 while let Ok(cell) = self.bundles.pop() {
                     bundle(&cell);
                     self.wiring.rejected(cell.intent_id);
+                    self.answered += 1;
+                    if self.answered.is_multiple_of(RESTOCK_EVERY) {
+                        self.supply.restock();
+                    }
                 }
             }
         });
@@ -261,6 +338,8 @@ impl Core {
     pub fn signal(&mut self, signal: &ArmedSignal) {
         let now = arrival(self.arrived, Policy::default()).at;
         self.wiring.signal(signal, now);
+        // The ladder that a signal is held ready with is made by the time anything meets it.
+        self.supply.restock();
     }
 
     /// What was resolved.
@@ -273,6 +352,18 @@ impl Core {
     #[must_use]
     pub fn decided(&self) -> &engine::Counters {
         self.wiring.engine().counters()
+    }
+
+    /// Signatures given per [`bundle::Way`].
+    #[must_use]
+    pub fn signatures(&self) -> [u64; Way::COUNT] {
+        *self.wiring.engine().signature_counts()
+    }
+
+    /// Datagrams taken.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.arrived
     }
 
     /// Slot of the newest authenticated shred.

@@ -10,7 +10,7 @@ use market::pump::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use shred_wire::txn::{ScanStep, TxnScan};
 use solana_sdk::pubkey::Pubkey;
 
-use crate::launch::{Launch, Order};
+use crate::launch::{self, Launch, Order};
 use crate::usual::{Derived, SdkBuilder};
 
 /// A transaction as the registry's view has it.
@@ -49,6 +49,21 @@ pub fn launch(view: &View<'_>) -> Option<Launch> {
         .iter()
         .position(|key| key.as_array() == &PUMP_PROGRAM)?;
     Launch::find(
+        |index| Some(keys.get(usize::from(index))?.to_bytes()),
+        view.instructions_iter()
+            .filter(|found| usize::from(found.program_id_index) == program)
+            .map(|found| (found.accounts, found.data)),
+    )
+}
+
+/// The coin that a transaction trades, if it does.
+#[must_use]
+pub fn traded(view: &View<'_>) -> Option<[u8; 32]> {
+    let keys = view.static_account_keys();
+    let program = keys
+        .iter()
+        .position(|key| key.as_array() == &PUMP_PROGRAM)?;
+    launch::traded(
         |index| Some(keys.get(usize::from(index))?.to_bytes()),
         view.instructions_iter()
             .filter(|found| usize::from(found.program_id_index) == program)
@@ -96,8 +111,18 @@ impl TemplateBuilder {
 
     /// The signed transaction, serialised into `out`.
     pub fn build(&self, launch: &Launch, blockhash: &[u8; 32], out: &mut Vec<u8>) {
+        self.build_with(launch, &Derived::of(launch, &self.user), blockhash, out);
+    }
+
+    /// As [`TemplateBuilder::build`], with derived addresses given.
+    pub fn build_with(
+        &self,
+        launch: &Launch,
+        derived: &Derived,
+        blockhash: &[u8; 32],
+        out: &mut Vec<u8>,
+    ) {
         let template = &self.templates[usize::from(launch.token_program == TOKEN_2022_PROGRAM)];
-        let derived = Derived::of(launch, &self.user);
         out.clear();
         out.extend_from_slice(&template.bytes);
         let keys = [

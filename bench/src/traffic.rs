@@ -38,6 +38,17 @@ impl Stream {
         })
     }
 
+    /// A launch and its trades in every set: triggers one after another, in slots of 64 batches of a set each.
+    #[must_use]
+    pub fn close(seed: u64) -> Self {
+        Self::of(GeneratorConfig {
+            batches_per_slot: 64,
+            txns_per_slot: 64 * 24,
+            launches_per_10k_slots: 640_000,
+            ..GeneratorConfig::bulk(seed)
+        })
+    }
+
     /// As [`Stream::new`], with every background transaction signed for its own slot, so that votes are for slots of
     /// late. Some 100 ms to make a slot.
     #[must_use]

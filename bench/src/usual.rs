@@ -16,7 +16,7 @@ use solana_sdk::signer::Signer;
 use solana_transaction::versioned::VersionedTransaction;
 use wincode::SchemaRead;
 
-use crate::launch::{Launch, Order};
+use crate::launch::{self, Launch, Order};
 
 /// An entry as validators deserialise it.
 #[derive(SchemaRead)]
@@ -46,6 +46,21 @@ pub fn launch(transaction: &VersionedTransaction) -> Option<Launch> {
     let program = keys.iter().position(|key| *key == pump)?;
     let instructions = transaction.message.instructions().iter();
     Launch::find(
+        |index| Some(keys.get(usize::from(index))?.to_bytes()),
+        instructions
+            .filter(|found| usize::from(found.program_id_index) == program)
+            .map(|found| (found.accounts.as_slice(), found.data.as_slice())),
+    )
+}
+
+/// The coin that a transaction trades, if it does.
+#[must_use]
+pub fn traded(transaction: &VersionedTransaction) -> Option<[u8; 32]> {
+    let keys = transaction.message.static_account_keys();
+    let pump = Pubkey::from(PUMP_PROGRAM);
+    let program = keys.iter().position(|key| *key == pump)?;
+    let instructions = transaction.message.instructions().iter();
+    launch::traded(
         |index| Some(keys.get(usize::from(index))?.to_bytes()),
         instructions
             .filter(|found| usize::from(found.program_id_index) == program)
@@ -91,32 +106,20 @@ impl SdkBuilder {
     /// The signed transaction, serialised.
     #[must_use]
     pub fn build(&self, launch: &Launch, blockhash: &[u8; 32]) -> Vec<u8> {
-        let message = self.message(
-            launch,
-            self.order.spend,
-            launch.tokens(&self.order),
-            blockhash,
-        );
+        self.build_with(launch, &Derived::of(launch, &self.own.user), blockhash)
+    }
+
+    /// As [`SdkBuilder::build`], with derived addresses given.
+    #[must_use]
+    pub fn build_with(&self, launch: &Launch, derived: &Derived, blockhash: &[u8; 32]) -> Vec<u8> {
+        let tokens = launch.tokens(&self.order);
+        let message = self.message_with(launch, derived, self.order.spend, tokens, blockhash);
         let transaction = VersionedTransaction::try_new(message, &[&self.keypair])
             .expect("the only signer is here");
         wincode::serialize(&transaction).expect("a transaction serialises")
     }
 
-    /// The compiled message, addresses derived on the way.
-    #[must_use]
-    pub fn message(
-        &self,
-        launch: &Launch,
-        spend: u64,
-        tokens: u64,
-        blockhash: &[u8; 32],
-    ) -> VersionedMessage {
-        let instructions =
-            self.instructions(launch, &Derived::of(launch, &self.own.user), spend, tokens);
-        compile(&self.own.user, &instructions, blockhash)
-    }
-
-    /// As [`SdkBuilder::message`], with derived addresses given.
+    /// The compiled message.
     #[must_use]
     pub fn message_with(
         &self,

@@ -1,96 +1,21 @@
-//! L1: the datagram that makes a launch knowable, in user memory, to the signed bundle's bytes in the ring.
+//! L1: the datagram that makes a trigger knowable, in user memory, to the signed bundle's bytes in the ring.
 //!
-//! Launches are rare (four a slot, some 900 datagrams or a megabyte apart) among full blocks, so caches are as traffic leaves
-//! them. Only launches that every contestant answers count.
+//! A table of policy by way of signing, for a launch with its first buy and for a trade of a coin seen before, rarely
+//! among full blocks and one after another. Only triggers that every contestant answers count.
 
-use std::collections::BTreeSet;
 use std::hint::black_box;
 
-use demo::Datagrams;
+use bundle::Way;
 use hdrhistogram::Histogram;
-use overmind::leaders::LeaderSource;
 use overmind::rungs::histogram;
 use shred_resolve::{Leaders, Policy};
 
 use crate::figures::{Context, Findings};
-use crate::launch::{Launch, Order};
-use crate::ours::{self, Core};
-use crate::parts::{self, TemplateBuilder};
-use crate::reassembly::Reassembler;
+use crate::occasion::{Occasion, Pace};
+use crate::ours::{Core, Measured};
+use crate::rivals::{self, PartsRival, UsualRival};
 use crate::row::{Entrant, Row};
-use crate::traffic::Stream;
-use crate::usual::{self, SdkBuilder};
-
-const SEED: u64 = 13;
-/// Four launches per slot.
-const LAUNCHES_PER_10K_SLOTS: u64 = 40_000;
-/// What the rivals sign over: they ask an RPC node now and then, outside the clock.
-const BLOCKHASH: [u8; 32] = [0xbb; 32];
-
-type Signature = [u8; 64];
-
-/// A rival: how it finds launches in a batch, and answers.
-trait Rival {
-    /// Calls `answered` with each launch's signature after its answer stands in memory.
-    fn batch(&mut self, bytes: &[u8], answered: &mut dyn FnMut(&Signature, &[u8]));
-}
-
-struct UsualRival {
-    builder: SdkBuilder,
-    order: Order,
-}
-
-impl Rival for UsualRival {
-    fn batch(&mut self, bytes: &[u8], answered: &mut dyn FnMut(&Signature, &[u8])) {
-        for entry in usual::entries(bytes) {
-            for transaction in &entry.transactions {
-                if let Some(launch) =
-                    usual::launch(transaction).filter(|launch| launch.fits(&self.order))
-                {
-                    let built = self.builder.build(&launch, &BLOCKHASH);
-                    answered(transaction.signatures[0].as_array(), &built);
-                }
-            }
-        }
-    }
-}
-
-struct PartsRival {
-    builder: TemplateBuilder,
-    order: Order,
-    built: Vec<u8>,
-}
-
-impl Rival for PartsRival {
-    fn batch(&mut self, bytes: &[u8], answered: &mut dyn FnMut(&Signature, &[u8])) {
-        let Self {
-            builder,
-            order,
-            built,
-        } = self;
-        parts::walk(bytes, |view| {
-            if let Some(launch) = parts::launch(view).filter(|launch: &Launch| launch.fits(order)) {
-                builder.build(&launch, &BLOCKHASH, built);
-                answered(view.signatures()[0].as_array(), built);
-            }
-        });
-    }
-}
-
-fn usual_rival() -> UsualRival {
-    UsualRival {
-        builder: SdkBuilder::new(ours::seed(), ours::order()),
-        order: ours::order(),
-    }
-}
-
-fn parts_rival() -> PartsRival {
-    PartsRival {
-        builder: TemplateBuilder::new(ours::seed(), ours::order()),
-        order: ours::order(),
-        built: Vec::new(),
-    }
-}
+use crate::sign::Sign;
 
 /// Index 0: act before checking; index 1: after.
 const PROFILES: [(Policy, &str); 2] = [
@@ -98,127 +23,243 @@ const PROFILES: [(Policy, &str); 2] = [
     (Policy::VerifyThenEmit, "verified"),
 ];
 
-/// Measures both profiles.
+/// Measures the table.
 ///
 /// # Errors
-/// A sentence when no launch was answered by all.
+/// A sentence when no trigger was answered by all, or when a signature was made another way than its row says.
 pub fn measure(context: &Context) -> Result<Findings, String> {
-    let ticker = context.ticker;
-    let mut stream = Stream::new(SEED, LAUNCHES_PER_10K_SLOTS);
-    let leaders = stream.leaders(2_000);
-    let mut datagrams = Datagrams::new();
-    stream.fill(context.size(160_000, 24_000), &mut datagrams);
-    let triggers = common_triggers(context, &datagrams, &leaders);
-    if triggers.is_empty() {
-        return Err("l1: no launch was answered by all".to_owned());
-    }
     let mut findings = Findings::default();
-    findings.notes.push(format!(
-        "l1: {} datagrams, {} launches, {} answered by all; each run takes all of them with fresh state",
-        datagrams.len(),
-        stream.launches,
-        triggers.len(),
-    ));
-    let mut entrants: [[Entrant; 3]; 2] = Default::default();
-    let (mut gate, mut build) = (histogram(), histogram());
-    for _ in 0..context.size(7, 5) {
-        for (index, (policy, _)) in PROFILES.into_iter().enumerate() {
-            let check = (index == 1).then_some(&leaders as &dyn Leaders);
-            let mut core = Core::only(policy, ticker, &triggers);
-            core.handle(datagrams.iter(), policy, &leaders, |cell| {
-                black_box(cell.count());
-            });
-            let measured = core.finish();
-            for (sum, run) in [(&mut gate, &measured.l2), (&mut build, &measured.build)] {
-                sum.add(run).expect("both histograms have the same bounds");
+    let mut gate = histogram();
+    for pace in [Pace::Rare, Pace::Warm] {
+        let count = match pace {
+            Pace::Rare => context.size(160_000, 24_000),
+            Pace::Warm => context.size(40_000, 20_000),
+        };
+        for make in [Occasion::create, Occasion::seen] {
+            let occasion = make(pace, count, context.ticker)?;
+            let (name, pace) = (occasion.name, pace.name());
+            findings.notes.push(format!(
+                "l1.{name}.{pace}: {} datagrams, {} triggers answered by all; each run takes all of them with fresh state; .first: the trigger is the first transaction its datagram makes known",
+                occasion.datagrams.len(),
+                occasion.triggers.len(),
+            ));
+            for (policy, profile) in PROFILES {
+                let mut table = Table::new();
+                for _ in 0..context.size(7, 5) {
+                    table.turn(context, &occasion, policy)?;
+                }
+                table.report(
+                    context,
+                    &format!("l1.{name}.{pace}.{profile}"),
+                    &mut findings,
+                );
+                gate.add(&table.gate)
+                    .expect("both histograms have the same bounds");
             }
-            let [by_ours, by_usual, by_parts] = &mut entrants[index];
-            by_ours.book(&measured.l1);
-            let time = |rival: &mut dyn Rival| answer(context, rival, &datagrams, check, &triggers);
-            by_usual.book(&time(&mut usual_rival()));
-            by_parts.book(&time(&mut parts_rival()));
         }
     }
-    let floors = &context.floors;
-    for (index, (_, profile)) in PROFILES.into_iter().enumerate() {
-        let [by_ours, by_usual, by_parts] = &entrants[index];
-        let mut floor = vec![("sign", floors.sign), ("sign_aws_lc", floors.sign_aws_lc)];
-        if index == 1 {
-            floor.insert(0, ("leaf", floors.leaf));
-        }
-        findings.rows.push(
-            Row::latency(format!("l1.{profile}"), &by_ours.total)
-                .beside("usual", by_usual.over(by_ours))
-                .beside("parts", by_parts.over(by_ours))
-                .over(&floor),
-        );
-        for (rival, entrant) in [("usual", by_usual), ("parts", by_parts)] {
-            let name = format!("l1.{profile}.{rival}");
-            findings.rows.push(Row::latency(name, &entrant.total));
-        }
-    }
-    findings
-        .rows
-        .push(Row::latency("l1.of_which_build_and_sign", &build).over(&[("sign", floors.sign)]));
-    let row = Row::latency("l2.among_traffic", &gate).over(&[("clock", floors.clock)]);
+    let row = Row::latency("l2.among_traffic", &gate).over(&[("clock", context.floors.clock)]);
     findings.rows.push(row);
     Ok(findings)
 }
 
-/// L1 of a rival over the launches in `triggers`.
-fn answer(
-    context: &Context,
-    rival: &mut dyn Rival,
-    datagrams: &Datagrams,
-    leaders: Option<&dyn Leaders>,
-    triggers: &BTreeSet<Signature>,
-) -> Histogram<u64> {
-    let (ticker, mut log) = (context.ticker, histogram());
-    let mut reassembler = Reassembler::new(leaders);
-    for datagram in datagrams.iter() {
-        let entered = ticker.nanos();
-        reassembler.handle(datagram, |_, batch| {
-            rival.batch(batch, &mut |signature, built| {
-                let spent = ticker.nanos().wrapping_sub(entered);
-                black_box(built);
-                if triggers.contains(signature) {
-                    log.saturating_record(spent);
-                }
-            });
-        });
-    }
-    log
+/// One occasion under one policy: every way of signing, and the rivals.
+struct Table {
+    ways: Vec<Column>,
+    usual: Entrant,
+    parts: Entrant,
+    gate: Histogram<u64>,
+    policy: Policy,
+    #[cfg(feature = "armed-nonces")]
+    absorbed: Option<(usize, usize)>,
 }
 
-/// Launches that ours, verified, and both rivals answer.
-fn common_triggers(
-    context: &Context,
-    datagrams: &Datagrams,
-    leaders: &LeaderSource,
-) -> BTreeSet<Signature> {
-    let policy = Policy::VerifyThenEmit;
-    let mut core = Core::new(policy, context.ticker);
-    core.handle(datagrams.iter(), policy, leaders, |_| {});
-    let mut common: BTreeSet<Signature> = core.finish().triggers.into_iter().collect();
-    for rival in [&mut usual_rival() as &mut dyn Rival, &mut parts_rival()] {
-        let mut answered = BTreeSet::new();
-        let mut reassembler = Reassembler::new(Some(leaders));
-        for datagram in datagrams.iter() {
-            reassembler.handle(datagram, |_, batch| {
-                rival.batch(batch, &mut |signature, _| {
-                    answered.insert(*signature);
-                });
-            });
+/// One way of signing at the trigger.
+struct Column {
+    sign: Sign,
+    /// Whether this host has it.
+    absent: Option<String>,
+    l1: Entrant,
+    first: Entrant,
+    stages: [Histogram<u64>; 5],
+    signatures: [u64; Way::COUNT],
+}
+
+/// As [`Measured`] splits L1.
+const STAGES: [&str; 5] = ["told", "decided", "gate", "signed", "to the ring"];
+
+impl Table {
+    fn new() -> Self {
+        let column = |sign: &Sign| Column {
+            sign: *sign,
+            absent: None,
+            l1: Entrant::default(),
+            first: Entrant::default(),
+            stages: std::array::from_fn(|_| histogram()),
+            signatures: [0; Way::COUNT],
+        };
+        Self {
+            ways: Sign::ALL.iter().map(column).collect(),
+            usual: Entrant::default(),
+            parts: Entrant::default(),
+            gate: histogram(),
+            policy: Policy::default(),
+            #[cfg(feature = "armed-nonces")]
+            absorbed: None,
         }
-        common.retain(|signature| answered.contains(signature));
     }
-    common
+
+    /// Everybody once.
+    fn turn(
+        &mut self,
+        context: &Context,
+        occasion: &Occasion,
+        policy: Policy,
+    ) -> Result<(), String> {
+        self.policy = policy;
+        for index in 0..self.ways.len() {
+            self.ours(context, occasion, index)?;
+        }
+        let Occasion {
+            datagrams,
+            leaders,
+            watch,
+            triggers,
+            ..
+        } = occasion;
+        let check = (policy == Policy::VerifyThenEmit).then_some(leaders as &dyn Leaders);
+        let (ticker, usual) = (context.ticker, &mut UsualRival::new(watch));
+        let run = rivals::time(ticker, usual, datagrams, check, triggers);
+        self.usual.book(&run);
+        let parts = &mut PartsRival::new(watch);
+        let run = rivals::time(ticker, parts, datagrams, check, triggers);
+        self.parts.book(&run);
+        Ok(())
+    }
+
+    fn ours(&mut self, context: &Context, occasion: &Occasion, index: usize) -> Result<(), String> {
+        let column = &mut self.ways[index];
+        if !occasion.has(column.sign) {
+            column.absent = Some("nothing is signed ahead for a coin nobody knows yet".to_owned());
+            return Ok(());
+        }
+        let setup = occasion.setup(self.policy, column.sign);
+        let mut core = match Core::of(&setup, context.ticker) {
+            Ok(core) => core,
+            Err(error) => {
+                column.absent = Some(error);
+                return Ok(());
+            }
+        };
+        #[cfg(feature = "armed-nonces")]
+        let absorbed = &mut self.absorbed;
+        occasion.run(&mut core, self.policy, |cell| {
+            black_box(cell.count());
+            #[cfg(feature = "armed-nonces")]
+            if absorbed.is_none() {
+                *absorbed = cell.message(0).and_then(crate::sign::absorbed);
+            }
+        });
+        let signatures = core.signatures();
+        let other = column.sign.check(&signatures);
+        other.map_err(|error| format!("l1: {error}"))?;
+        for (sum, count) in column.signatures.iter_mut().zip(signatures) {
+            *sum += count;
+        }
+        let measured = core.finish();
+        column.book(&measured);
+        self.gate
+            .add(&measured.l2)
+            .expect("both histograms have the same bounds");
+        Ok(())
+    }
+
+    fn report(&self, context: &Context, name: &str, findings: &mut Findings) {
+        let floors = &context.floors;
+        let (usual, parts) = (&self.usual, &self.parts);
+        let leaf = (self.policy == Policy::VerifyThenEmit).then_some(("leaf", floors.leaf));
+        let mut add = |name: String, entrant: &Entrant, floor: &[(&'static str, u64)]| {
+            let row = Row::latency(name, &entrant.total)
+                .beside("usual", usual.over(entrant))
+                .beside("parts", parts.over(entrant))
+                .over(leaf.as_slice())
+                .over(floor);
+            findings.rows.push(row);
+        };
+        for column in &self.ways {
+            let way = column.sign.name();
+            if let Some(absent) = &column.absent {
+                findings
+                    .notes
+                    .push(format!("{name}.{way}: absent: {absent}"));
+                continue;
+            }
+            let sign = [("sign_aws_lc", floors.sign_aws_lc)];
+            let floor = if column.sign == Sign::Deterministic {
+                &sign[..]
+            } else {
+                &[]
+            };
+            add(format!("{name}.{way}"), &column.l1, floor);
+            if !column.first.total.is_empty() {
+                add(format!("{name}.{way}.first"), &column.first, floor);
+            }
+            findings
+                .notes
+                .push(format!("{name}.{way}: {}", column.split()));
+        }
+        #[cfg(feature = "armed-nonces")]
+        if let Some((absorbed, hashed)) = self.absorbed {
+            findings.notes.push(format!(
+                "{name}.armed: {absorbed} of {hashed} bytes of R, A and message absorbed ahead",
+            ));
+        }
+        for (rival, entrant) in [("usual", usual), ("parts", parts)] {
+            let row = Row::latency(format!("{name}.{rival}"), &entrant.total);
+            findings.rows.push(row);
+        }
+    }
+}
+
+impl Column {
+    fn book(&mut self, measured: &Measured) {
+        self.l1.book(&measured.l1);
+        self.first.book(&measured.first);
+        let Measured {
+            told,
+            decided,
+            l2,
+            build,
+            hand,
+            ..
+        } = measured;
+        for (sum, run) in self.stages.iter_mut().zip([told, decided, l2, build, hand]) {
+            sum.add(run).expect("both histograms have the same bounds");
+        }
+    }
+
+    fn split(&self) -> String {
+        let stages = STAGES.iter().zip(&self.stages).map(|(stage, log)| {
+            let [p50, p99] = [0.5, 0.99].map(|share| log.value_at_quantile(share));
+            format!("{stage} {p50} ({p99})")
+        });
+        let stages: Vec<String> = stages.collect();
+        let [deterministic, presigned, armed] = self.signatures;
+        format!(
+            "p50 (p99) in ns: {}; of its signatures {deterministic} deterministic, {presigned} presigned, {armed} armed",
+            stages.join(", "),
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::reassembly::Reassembler;
+    use crate::rivals::{Rival, Watch};
+    use crate::traffic::Stream;
+    use demo::Datagrams;
     use overmind::clock::Ticker;
     use solana_message::VersionedMessage;
     use solana_transaction::versioned::VersionedTransaction;
@@ -256,13 +297,16 @@ mod tests {
         stream.fill(20_000, &mut datagrams);
         let (ticker, policy) = (Ticker::calibrate(), Policy::VerifyThenEmit);
         let mut core = Core::new(policy, ticker);
-        let mut cells = Vec::new();
+        // Each launch is of another coin; the triggers measured are not all of those answered.
+        let coin = |instructions: &[Resolved]| instructions[3].1[3].clone();
+        let mut ours = BTreeMap::new();
         core.handle(datagrams.iter(), policy, &leaders, |cell| {
-            cells.push(cell.transaction(0).unwrap().to_vec());
+            let instructions = resolved(cell.transaction(0).unwrap(), true);
+            ours.insert(coin(&instructions), instructions);
         });
-        let ours: BTreeMap<Signature, Vec<u8>> =
-            core.finish().triggers.into_iter().zip(cells).collect();
-        let rivals: [&mut dyn Rival; 2] = [&mut usual_rival(), &mut parts_rival()];
+        let watch = Watch::Launches;
+        let rivals: [&mut dyn Rival; 2] =
+            [&mut UsualRival::new(&watch), &mut PartsRival::new(&watch)];
         let answers = rivals.map(|rival| {
             let mut answers = BTreeMap::new();
             let mut reassembler = Reassembler::new(Some(&leaders));
@@ -283,11 +327,16 @@ mod tests {
                 resolved(built, false),
                 resolved(&by_parts[signature], false)
             );
-            if let Some(own) = ours.get(signature) {
-                assert_eq!(resolved(built, true), resolved(own, true));
+            let built = resolved(built, true);
+            if let Some(own) = ours.get(&coin(&built)) {
+                assert_eq!(built, *own);
                 compared += 1;
             }
         }
-        assert!(compared > 5, "{compared} of {}", ours.len());
+        assert!(
+            compared > 5 && compared == ours.len(),
+            "{compared} of {}",
+            ours.len()
+        );
     }
 }
