@@ -119,7 +119,20 @@ impl SdkBuilder {
         wincode::serialize(&transaction).expect("a transaction serialises")
     }
 
-    /// The compiled message.
+    /// The compiled message, addresses derived on the way.
+    #[must_use]
+    pub fn message(
+        &self,
+        launch: &Launch,
+        spend: u64,
+        tokens: u64,
+        blockhash: &[u8; 32],
+    ) -> VersionedMessage {
+        let derived = Derived::of(launch, &self.own.user);
+        self.message_with(launch, &derived, spend, tokens, blockhash)
+    }
+
+    /// As [`SdkBuilder::message`], with derived addresses given.
     #[must_use]
     pub fn message_with(
         &self,
