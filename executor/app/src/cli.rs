@@ -388,6 +388,9 @@ A venue is disabled for entries when what is built for it failed in a simulation
 a global or fee account of it changed, or when our own transactions failed with error 2006, 6000 or 6062 several times. Exits
 go on. It stays disabled over restarts until somebody enables it.
 
+--enable waits for the check, ten minutes at most: each question may take 10 s, and a node that refuses the connection or
+does not answer one in time is asked no more.
+
 Examples:
   overmind venues
   overmind venues --enable pump_v3          checks it first; what it is made of now is accepted if that passes
@@ -460,7 +463,8 @@ Examples:
   overmind doctor --config overmind.toml --venues
 With --venues, instead: every transaction that is built for a venue is simulated by the configuration's RPC node,
 unsigned, under the name of somebody who traded there a moment ago; and programs and fee accounts are compared with what
-`run` has accepted. Nothing is sent. It takes up to a minute.
+`run` has accepted. Nothing is sent. It takes up to a minute. Each question may take 10 s, and a node that
+refuses the connection or does not answer one in time is asked no more.
 Exit codes:
   0  no check failed (warnings are allowed)
   1  at least one check failed, or with --venues an account has changed

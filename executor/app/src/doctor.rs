@@ -145,6 +145,7 @@ impl Facts {
             Some((path, Ok(survey))) => {
                 findings.extend(config_findings(path, survey));
                 findings.extend(self.files_findings(survey));
+                findings.extend(venues::record_finding(&self.host.state_dir));
             }
             Some((path, Err(error))) => findings.push(unread_config(path, error.to_string())),
             None => {}

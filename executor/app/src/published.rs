@@ -52,7 +52,7 @@ pub struct Published {
     watch: Mutex<Watch>,
 }
 
-const DECIDED: usize = 18;
+const DECIDED: usize = 20;
 
 impl Default for Published {
     /// For one source.
@@ -117,6 +117,8 @@ pub fn decided(counters: &engine::Counters) -> [(&'static str, u64); DECIDED] {
         ("own_unknown_landed", counters.own_unknown_landed),
         ("own_unknown_assumed", counters.own_unknown_assumed),
         ("holding_unexplained", counters.holding_unexplained),
+        ("holding_reconciled", counters.holding_reconciled),
+        ("holding_surplus", counters.holding_surplus),
         ("signal_armed", counters.signal_armed),
         ("signal_fired", counters.signal_fired),
     ]

@@ -8,6 +8,7 @@
 mod report;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -24,6 +25,7 @@ use sidecar::{Asker, AskerEnd, Endpoint, RpcError, Snapshot, asker, printable};
 use strategy::Venue;
 use venue_check::{ChainError, Checker, Guard, Record, RpcChain, look};
 
+use self::report::summary;
 pub use self::report::{shown_state, shown_verdict};
 use crate::config::VenuesPlan;
 use crate::outage::{Outage, Turn};
@@ -41,6 +43,9 @@ const WISHES_MAX: usize = 16;
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
 /// JSON-RPC's code for a method that a node does not know.
 const METHOD_NOT_FOUND: i64 = -32_601;
+/// Why nobody is asked.
+const NO_NODE: &str = "no RPC node is named ([venues] rpc)";
+const EMBEDDED: &str = "the embedded market has no programs";
 
 /// A venue of that name, as metrics and commands write it.
 #[must_use]
@@ -55,8 +60,8 @@ pub fn venue_of(name: &str) -> Option<Venue> {
 pub struct VenueBook {
     guard: Mutex<Guard>,
     watching: Mutex<Watching>,
-    /// The node that is asked.
-    node: Option<String>,
+    /// The node that is asked, or why nobody is.
+    node: Result<String, &'static str>,
     wishes: Mutex<Option<SyncSender<Venue>>>,
 }
 
@@ -67,6 +72,10 @@ struct Watching {
     looked: Option<Instant>,
     looks: u64,
     looks_failed: u64,
+    /// What has happened to checks since it was last said, a line each.
+    told: Vec<String>,
+    /// Whether something is not yet in the record on disk.
+    unsaved: bool,
     /// Venues that somebody wants enabled after a check.
     pending: Vec<Venue>,
     /// Why the last such wish was not granted.
@@ -87,13 +96,17 @@ pub struct VenueWatch {
 }
 
 impl VenueBook {
-    /// A book over the gate's bytes that nobody checks: a demo, a replay.
+    /// A book over the gate's bytes that nobody checks: that of the embedded market.
     #[must_use]
     pub fn unchecked(control: Arc<Control>) -> Self {
-        Self::new(Guard::new(control, None), None, None)
+        Self::new(Guard::new(control, None), Err(EMBEDDED), None)
     }
 
-    fn new(guard: Guard, node: Option<String>, wishes: Option<SyncSender<Venue>>) -> Self {
+    fn new(
+        guard: Guard,
+        node: Result<String, &'static str>,
+        wishes: Option<SyncSender<Venue>>,
+    ) -> Self {
         Self {
             guard: Mutex::new(guard),
             watching: Mutex::default(),
@@ -113,7 +126,9 @@ impl VenueBook {
     /// The member `venues` of `status`, and the answer to `venues`.
     #[must_use]
     pub fn status(&self) -> Value {
-        let states = self.guard().states();
+        let guard = self.guard();
+        let (states, is_changed) = (guard.states(), guard.is_changed());
+        drop(guard);
         let watching = self.watching();
         let names = |venues: &[Venue]| -> Vec<&str> {
             let venues = venues.iter();
@@ -123,7 +138,9 @@ impl VenueBook {
         };
         json!({
             "venues": states.iter().map(shown_state).collect::<Vec<_>>(),
-            "node": self.node,
+            "node": self.node.as_ref().ok(),
+            "not_checked": self.node.as_ref().err(),
+            "unsaved": is_changed || watching.unsaved,
             "looked_s": watching.looked.map(|at| at.elapsed().as_secs()),
             "looks": watching.looks,
             "looks_failed": watching.looks_failed,
@@ -189,16 +206,21 @@ impl VenueBook {
                 Err(why) => json!({"ok": false, "error": why}),
             };
         }
-        let refused = |why: &str| json!({"ok": false, "error": format!("venue {name}: {why}")});
+        let refused = |why: &str| {
+            let error = self.guard().not_checked(venue, why);
+            json!({"ok": false, "error": format!("{error}; --force enables it unchecked")})
+        };
+        if let Err(why) = self.node {
+            return refused(why);
+        }
         let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(wishes) = wishes.as_ref() else {
-            return refused(
-                "it cannot be checked, because no RPC node is named ([venues] rpc); --force enables it unchecked",
-            );
+            return refused("nobody checks any more");
         };
         let mut watching = self.watching();
         if !watching.pending.contains(&venue) {
             if wishes.try_send(venue).is_err() {
+                drop(watching);
                 return refused("too many wishes wait, or nobody hears them");
             }
             watching.pending.push(venue);
@@ -221,7 +243,11 @@ impl VenueWatch {
         state_dir: Option<&Path>,
     ) -> io::Result<Self> {
         let record = state_dir.map(|path| path.join(RECORD_FILE));
-        let remembered = record.as_deref().and_then(read_record);
+        let remembered = record.as_deref().and_then(read_record).map(|read| {
+            read.map_err(|unread| {
+                format!("{unread}: look at it, then overmind venues --enable VENUE")
+            })
+        });
         let mut guard = Guard::new(control, remembered);
         let (mut end, mut thread) = (None, None);
         let book = if let Some(endpoint) = &plan.rpc {
@@ -229,12 +255,20 @@ impl VenueWatch {
                 guard.await_check();
             }
             let (wishes, heard) = sync_channel(WISHES_MAX);
-            let book = VenueBook::new(guard, Some(endpoint.to_string()), Some(wishes));
+            let book = VenueBook::new(guard, Ok(endpoint.to_string()), Some(wishes));
             let book = Arc::new(book);
+            let words = if plan.check_at_start {
+                format!("venues are checked at {endpoint}; none is entered before")
+            } else {
+                format!("venues are watched at {endpoint}, and not checked at start")
+            };
+            book.watching().told.push(words);
             let (asker, ended) = asker(endpoint.clone(), ANSWER_LIMIT)?;
+            let silence = Silence::default();
             let rounds = Rounds {
                 book: Arc::clone(&book),
-                chain: chain(asker),
+                chain: chain(asker, silence.clone()),
+                silence,
                 builder: builder.clone(),
                 interval: plan.watch_interval,
                 check_at_start: plan.check_at_start,
@@ -244,18 +278,30 @@ impl VenueWatch {
             thread = Some(named.spawn(move || rounds.run(&heard))?);
             book
         } else {
-            Arc::new(VenueBook::new(guard, None, None))
+            Arc::new(VenueBook::new(guard, Err(NO_NODE), None))
         };
-        Ok(Self {
+        let mut watch = Self::over(book);
+        (watch.record, watch.end, watch.thread) = (record, end, thread);
+        Ok(watch)
+    }
+
+    /// A watch that asks nobody and remembers nothing: that of the embedded market.
+    #[must_use]
+    pub fn unchecked(control: Arc<Control>) -> Self {
+        Self::over(Arc::new(VenueBook::unchecked(control)))
+    }
+
+    fn over(book: Arc<VenueBook>) -> Self {
+        Self {
             book,
-            record,
+            record: None,
             unsaved: None,
             tried: None,
             saving: Outage::default(),
             asking: Outage::default(),
-            end,
-            thread,
-        })
+            end: None,
+            thread: None,
+        }
     }
 
     /// What is known, for whoever asks.
@@ -273,10 +319,15 @@ impl VenueWatch {
         if let Some(record) = guard.take_changed() {
             self.unsaved = Some(record.to_json());
             self.tried = None;
+            self.book.watching().unsaved = true;
         }
         drop(guard);
         lines.extend(self.save());
-        let failure = self.book.watching().failure.clone();
+        let mut watching = self.book.watching();
+        watching.unsaved = self.unsaved.is_some();
+        let failure = watching.failure.clone();
+        lines.splice(0..0, std::mem::take(&mut watching.told));
+        drop(watching);
         match self.asking.turn(!failure.is_empty(), Instant::now()) {
             Some(Turn::Fails) => lines.push(format!("venues are not watched: {failure}")),
             Some(Turn::Works) => lines.push("venues are watched again".to_owned()),
@@ -333,6 +384,7 @@ impl Drop for VenueWatch {
 struct Rounds<C> {
     book: Arc<VenueBook>,
     chain: C,
+    silence: Silence,
     builder: BuilderConfig,
     interval: Duration,
     check_at_start: bool,
@@ -343,11 +395,17 @@ impl<C: venue_check::Chain> Rounds<C> {
         self.look();
         if self.check_at_start {
             let mut checker = Checker::new(self.builder.clone());
+            let mut found = Vec::new();
             for venue in Venue::ALL {
                 let checked = checker.check(&mut self.chain, venue);
+                found.extend(checked.iter().map(|checked| checked.verdict.clone()));
                 self.book.guard().note_checked(venue, checked);
             }
-            self.book.guard().end_await();
+            let mut guard = self.book.guard();
+            guard.end_await();
+            let states = guard.states();
+            drop(guard);
+            self.book.watching().told.push(summary(&found, &states));
         }
         loop {
             match wishes.recv_timeout(self.interval) {
@@ -362,6 +420,7 @@ impl<C: venue_check::Chain> Rounds<C> {
 
     /// Whether the node told everything that was looked at.
     fn look(&mut self) -> bool {
+        self.silence.forget();
         let seen = look(&mut self.chain, &Venue::ALL);
         let mut failure = String::new();
         match &seen {
@@ -386,10 +445,8 @@ impl<C: venue_check::Chain> Rounds<C> {
             guard.note_checked(venue, checked);
             guard.enable(venue, false)
         } else {
-            Err(format!(
-                "venue {name} stays disabled: {}",
-                self.book.watching().failure
-            ))
+            let failure = self.book.watching().failure.clone();
+            Err(self.book.guard().not_checked(venue, &failure))
         };
         let mut watching = self.book.watching();
         watching.pending.retain(|pending| *pending != venue);
@@ -400,11 +457,35 @@ impl<C: venue_check::Chain> Rounds<C> {
 }
 
 /// A chain behind a node.
-fn chain(mut asker: Asker) -> impl venue_check::Chain {
+fn chain(mut asker: Asker, silence: Silence) -> impl venue_check::Chain {
     RpcChain::new(move |method: &'static str, params: Value| {
+        if let Some(silent) = silence.lock().clone() {
+            return Err(silent);
+        }
         let answer = asker.ask(method, params);
-        answer.map_err(|error| chain_error(asker.endpoint(), method, &error))
+        answer.map_err(|error| {
+            let told = chain_error(asker.endpoint(), method, &error);
+            if let RpcError::Connect(_) | RpcError::Late(_) | RpcError::Ended = error {
+                *silence.lock() = Some(told.clone());
+            }
+            told
+        })
     })
+}
+
+/// Why a node is asked nothing more in this round: it was not there, or late, and each question would take as long.
+#[derive(Clone, Debug, Default)]
+struct Silence(Arc<Mutex<Option<ChainError>>>);
+
+impl Silence {
+    fn lock(&self) -> MutexGuard<'_, Option<ChainError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new round.
+    fn forget(&self) {
+        *self.lock() = None;
+    }
 }
 
 /// A chain behind the node at `endpoint`, for a command that waits.
@@ -413,7 +494,7 @@ fn chain(mut asker: Asker) -> impl venue_check::Chain {
 /// When there is no runtime to be had.
 pub fn chain_of(endpoint: &Endpoint) -> io::Result<(impl venue_check::Chain, AskerEnd)> {
     let (asker, end) = asker(endpoint.clone(), ANSWER_LIMIT)?;
-    Ok((chain(asker), end))
+    Ok((chain(asker, Silence::default()), end))
 }
 
 fn chain_error(endpoint: &Endpoint, method: &str, error: &RpcError) -> ChainError {
@@ -427,31 +508,65 @@ fn chain_error(endpoint: &Endpoint, method: &str, error: &RpcError) -> ChainErro
     }
 }
 
+/// A record that is there and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    path: PathBuf,
+    why: String,
+    /// Whether that may be so for this user alone.
+    pub is_denied: bool,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be read ({})", self.path.display(), self.why)
+    }
+}
+
 /// The record at `path`; `None` when there is none.
-pub fn read_record(path: &Path) -> Option<Result<Record, venue_check::RecordReject>> {
+///
+/// # Errors
+/// [`Unread`], within.
+pub fn read_record(path: &Path) -> Option<Result<Record, Unread>> {
+    let unread = |why: String, is_denied| Unread {
+        path: path.to_owned(),
+        why,
+        is_denied,
+    };
+    let of_file = |error: &io::Error| {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        unread(error.to_string(), is_denied)
+    };
     let mut text = String::new();
     match open_regular(path, RECORD_LEN_MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        // Something is there and says nothing: that is no record.
-        Err(_) => {}
+        // A link that leads nowhere is something that is there and says nothing.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
+        {
+            return None;
+        }
+        Err(error) => return Some(Err(of_file(&error))),
         Ok(mut file) => {
-            if file.read_to_string(&mut text).is_err() {
-                text.clear();
+            if let Err(error) = file.read_to_string(&mut text) {
+                return Some(Err(of_file(&error)));
             }
         }
     }
-    Some(Record::parse(&text))
+    Some(Record::parse(&text).map_err(|reject| unread(reject.to_string(), false)))
 }
 
 /// Whole or not at all: beside it first, then in its place.
 fn write_record(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("json.new");
+    // Whatever was left there, a pipe that nobody reads included, must not be opened.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
         .open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
@@ -529,12 +644,35 @@ mod tests {
     fn a_record_that_cannot_be_read_disables_everything() {
         let home = home("damaged");
         std::fs::write(home.join(RECORD_FILE), "{\"version\": 1").unwrap();
-        let (watch, control) = watch(&home);
+        let (mut watch, control) = watch(&home);
         for venue in Venue::ALL {
             assert_eq!(control.venues().disabled(venue), Some(Disabled::RecordLost));
         }
+        let said = watch.changes();
+        assert_eq!(said.len(), 1, "once, not six times: {said:?}");
+        let path = home.join(RECORD_FILE).display().to_string();
+        for part in [
+            format!("{path} cannot be read (no record of venues: no JSON)"),
+            "look at it, then overmind venues --enable VENUE".to_owned(),
+        ] {
+            assert!(said[0].contains(&part), "{part}\n{said:?}");
+        }
         drop(watch);
         std::fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
+    fn the_embedded_market_is_no_node_that_was_forgotten() {
+        let watch = VenueWatch::unchecked(Arc::new(Control::new(Mode::Active)));
+        let book = watch.book();
+        assert_eq!(book.status()["not_checked"], EMBEDDED);
+        let refused = book.enable(Venue::PumpV3, false);
+        let error = refused["error"].as_str().unwrap();
+        assert!(
+            error.contains("was not checked (the embedded market has no programs)")
+                && error.contains("it stays as it was: enabled;"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -325,6 +325,18 @@ fn is_checked(control: &Control) -> bool {
     all.all(|venue| control.venues().disabled(venue) != Some(Disabled::Unchecked))
 }
 
+/// What is said until the check at start is over.
+fn said_of_start(watch: &mut VenueWatch) -> Vec<String> {
+    let (mut said, end) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+    let is_over = |line: &String| line.starts_with("venues checked at start");
+    while !said.iter().any(is_over) {
+        assert!(Instant::now() < end, "{said:?}");
+        said.extend(watch.changes());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    said
+}
+
 fn disabled(control: &Control, venue: Venue) -> Option<Disabled> {
     control.venues().disabled(venue)
 }
@@ -360,7 +372,20 @@ fn a_venue_is_checked_watched_disabled_and_enabled() {
         ),
         (&json!(false), &json!(true), &json!("base64"))
     );
-    assert!(first.changes().is_empty());
+    let said = said_of_start(&mut first);
+    assert!(
+        said[0].starts_with("venues are checked at ")
+            && said[0].ends_with("none is entered before"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].starts_with("venues checked at start: 4 builders passed, 0 failed, 8 unknown (no recent trade of")
+            && said[1].ends_with(
+                "enabled: pump_v3, pump_v2; entered unchecked: pump_swap, raydium_amm, raydium_cp, launchlab; disabled: none"
+            ),
+        "{said:?}"
+    );
+    assert!(said.len() == 2 && first.changes().is_empty(), "{said:?}");
 
     node.deploy(999);
     wait_for(|| disabled(&control, Venue::PumpV3).is_some());
@@ -457,8 +482,61 @@ fn a_node_that_answers_nothing_useful_leaves_every_venue_unknown_and_open() {
             .unwrap()
             .contains("does not know")
     );
-    let said = watch.changes().join("\n");
+    let said = said_of_start(&mut watch).join("\n");
     assert!(said.contains("venues are not watched"), "{said}");
+    assert!(
+        said.contains("0 builders passed, 0 failed, 12 unknown (the node does not know")
+            && said.contains("enabled: none; entered unchecked: pump_v3,"),
+        "{said}"
+    );
+    let book = watch.book();
+    assert_eq!(book.enable(Venue::PumpV3, false)["ok"], true);
+    wait_for(|| book.status()["pending"] == json!([]));
+    let why = book.status()["refusals"]["pump_v3"].clone();
+    let why = why.as_str().unwrap();
+    assert!(
+        why.starts_with("venue pump_v3 was not checked (the node does not know")
+            && why.ends_with("it stays as it was: enabled"),
+        "{why}"
+    );
+    assert_eq!(book.enable(Venue::PumpV3, true)["ok"], true);
+    assert_eq!(book.status()["unsaved"], true);
+    let _ = watch.changes();
+    assert_eq!(book.status()["unsaved"], false);
+    assert!(home.0.join("venues.json").exists());
+
+    let (code, said) = doctor(&home, Some(&node.address));
+    assert_eq!(code, 5, "{said}");
+    assert_eq!(said.matches("does not know").count(), 1, "{said}");
+    assert!(
+        said.contains("every one unknown: the node does not know getMultipleAccounts; is this a Solana RPC node?"),
+        "{said}"
+    );
+    std::fs::write(home.0.join("venues.json"), "{").unwrap();
+    let (code, said) = doctor(&home, Some(&node.address));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("venues.json cannot be read ("), "{said}");
+}
+
+/// A node that accepts and says nothing costs one wait, not one for each venue.
+#[test]
+fn a_node_that_hangs_is_asked_once_in_a_round() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (home, accepted) = (Folder::new(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().flatten() {
+            count.fetch_add(1, Relaxed);
+            kept.push(stream);
+        }
+    });
+    let began = Instant::now();
+    let (code, said) = doctor(&home, Some(&address));
+    assert!(began.elapsed() < Duration::from_secs(19), "{said}");
+    assert_eq!((code, accepted.load(Relaxed)), (5, 1), "{said}");
+    assert_eq!(said.matches("no answer within").count(), 1, "{said}");
 }
 
 fn doctor(home: &Folder, rpc: Option<&str>) -> (i32, String) {

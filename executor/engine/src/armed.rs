@@ -105,6 +105,8 @@ pub(crate) struct ArmedTable {
     dependent_sources: Box<[(u16, u16)]>,
     slots_max: u64,
     next_ordinal: u64,
+    /// Where the last signal armed stands; out of bounds when it only changed one that still waits for its partner.
+    latest: usize,
     expired: u64,
 }
 
@@ -127,6 +129,7 @@ impl ArmedTable {
             dependent_sources: dependent_sources.into(),
             slots_max,
             next_ordinal: 0,
+            latest: usize::MAX,
             expired: 0,
         }
     }
@@ -195,6 +198,11 @@ impl ArmedTable {
         let is_named_buy = signal.side == Side::Buy && !signal.is_next_launch();
         (item.ready && is_named_buy && is_live && !signal.is_veto())
             .then(|| (Mint(signal.mint), item.order(index)))
+    }
+
+    /// The last signal armed, if it is such a buy.
+    pub(crate) fn latest_named_buy(&self, now: Nanos, slot: Slot) -> Option<(Mint, Order)> {
+        self.named_buy(self.latest, now, slot)
     }
 
     /// Every live buy that names a coin and is ready to meet its event.
@@ -293,6 +301,7 @@ impl ArmedTable {
     }
 
     fn accept(&mut self, signal: &ArmedSignal) -> Result<(), ArmReject> {
+        self.latest = usize::MAX;
         let SignalPolicy::Collision { window } = self.policy else {
             return self.insert(*signal, true);
         };
@@ -301,12 +310,17 @@ impl ArmedTable {
             return self.insert(*signal, true);
         }
         let dependent = &self.dependent_sources;
-        let mut waiting = self.items.iter_mut().flatten().filter(|item| !item.ready);
-        if let Some(partner) =
-            waiting.find(|item| collides(&item.signal, signal, window, dependent))
+        let is_partner = |item: &Option<Item>| {
+            item.as_ref().is_some_and(|item| {
+                !item.ready && collides(&item.signal, signal, window, dependent)
+            })
+        };
+        if let Some(index) = self.items.iter().position(is_partner)
+            && let Some(partner) = &mut self.items[index]
         {
             partner.signal = joined(&partner.signal, signal);
             partner.ready = true;
+            self.latest = index;
             return Ok(());
         }
         // Only a family's last word on a coin counts.
@@ -332,6 +346,7 @@ impl ArmedTable {
             waits_until: Slot(0),
         });
         self.next_ordinal += 1;
+        self.latest = index;
         self.count += 1;
         Ok(())
     }

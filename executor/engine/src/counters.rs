@@ -72,13 +72,17 @@ pub struct Counters {
     pub holding_handled: u64,
     /// Coins that we hold without a position in them, as account data has it.
     pub holding_unexplained: u64,
+    /// Positions brought down to what account data says we hold.
+    pub holding_reconciled: u64,
+    /// Times account data told of more than a position holds: somebody gave us some.
+    pub holding_surplus: u64,
     /// Own transactions that can no longer land.
     pub own_expired: u64,
     /// Exits not seen in time, so that another may be tried.
     pub exit_lapsed: u64,
     /// Own transactions a lane rejected.
     pub own_rejected: u64,
-    /// Own transactions of which a program's custom error was told.
+    /// Own transactions of which a program's custom error was told, each once.
     pub own_error_told: u64,
     /// Venues disabled because their errors came too often.
     pub venue_disabled: u64,
@@ -119,6 +123,8 @@ pub struct Counters {
     /// Triggers for which an intent was held ready and none of its rungs served, by [`NoRung`]; they are signed the usual
     /// way.
     pub ladder_refused: [u64; NoRung::COUNT],
+    /// Purposes for which was reckoned what to order.
+    pub ladder_reckoned: u64,
     /// Orders put off because the ring was full.
     pub ladder_order_full: u64,
     /// Orders that cannot be drafted or rendered, or came after signing had halted.

@@ -25,7 +25,7 @@ use crate::armed::{ArmReject, ArmedTable, Occasion, Order};
 use crate::config::{EngineConfig, EngineError};
 use crate::counters::Counters;
 use crate::hash::StateHash;
-use crate::inflight::{Inclusion, Inflight, InflightTable, State};
+use crate::inflight::{Inclusion, Inflight, InflightTable, State, Told};
 use crate::ladders::LadderDesk;
 use crate::output::{NoTicks, Note, Output, Stages, Ticks};
 use crate::positions::Positions;
@@ -72,6 +72,8 @@ pub struct Engine<T = NoTicks> {
     ladders: Option<LadderDesk>,
     /// Turns that [`Engine::rehearse`] has had.
     rehearsed: usize,
+    /// From which armed signal on free places are filled next.
+    ladder_turn: usize,
     cell: Box<BundleCell>,
     unverified: Recent<(u64, Touched)>,
     /// First sequence that is still in `unverified`.
@@ -147,6 +149,7 @@ impl<T: Ticks> Engine<T> {
             positions: Positions::new(usize::from(config.limits.positions_max)),
             ladders: None,
             rehearsed: 0,
+            ladder_turn: 0,
             cell: Box::default(),
             unverified: Recent::new(UNVERIFIED_LEN),
             unverified_from: 0,
@@ -262,6 +265,7 @@ impl<T: Ticks> Engine<T> {
         self.advance(block.slot, block.at);
         self.settle_unknown(out);
         self.expire_inflight(out);
+        self.reconcile_all();
         self.armed.sweep(self.now, self.slot);
         self.counters.signal_expired = self.armed.expired();
         self.sweep_if_due(out);
@@ -300,7 +304,7 @@ impl<T: Ticks> Engine<T> {
         match armed {
             Ok(()) => {
                 self.counters.signal_armed += 1;
-                self.look_after_ladders();
+                self.hold_armed();
             }
             Err(reason) => self.counters.signal_rejected[reason as usize] += 1,
         }
@@ -327,17 +331,27 @@ impl<T: Ticks> Engine<T> {
     }
 
     /// Somebody who ran the transaction of `intent_id` says which custom error its program ended with. Several of those
-    /// that a moved layout makes ([`risk::DRIFT_CODES`]) disable the venue for entries. To be told before
+    /// that a moved layout makes ([`risk::DRIFT_CODES`]), of several intents in more than one coin, disable the venue for
+    /// entries. To be told before
     /// [`Engine::rejected`], which may forget the intent.
     pub fn failed(&mut self, intent_id: u64, code: u32) {
         let index = self.inflight.find_intent(intent_id);
         let Some(item) = index.and_then(|index| self.inflight.get(index)) else {
             return;
         };
-        let venue = item.intent.venue;
-        self.counters.own_error_told += 1;
+        let (venue, mint) = (item.intent.venue, item.intent.mint);
         self.hash.words([tag::ERROR, intent_id, u64::from(code)]);
-        if self.failures.note(venue, code, self.now)
+        let told = if risk::DRIFT_CODES.contains(&code) {
+            Told::Drift
+        } else {
+            Told::Other
+        };
+        // Several lanes may tell of the same failure.
+        let before = index.and_then(|index| self.inflight.tell(index, told));
+        self.counters.own_error_told += u64::from(before == Some(Told::Nothing));
+        if told == Told::Drift
+            && before.is_some_and(|before| before < told)
+            && self.failures.note(venue, &mint, code, self.now)
             && self.gate.disable_venue(venue, Disabled::ErrorsRepeated)
         {
             self.counters.venue_disabled += 1;
@@ -605,6 +619,12 @@ impl<T: Ticks> Engine<T> {
         }
         self.counters.holding_handled += 1;
         self.holding_decides(truth);
+        if self.positions.tell(&truth.mint, slot, truth.tokens) {
+            let booked = self.positions.get(&truth.mint).map(|held| held.tokens);
+            self.counters.holding_surplus +=
+                u64::from(booked.is_some_and(|booked| truth.tokens > booked));
+            self.reconcile(&truth.mint);
+        }
         let is_explained =
             self.positions.get(&truth.mint).is_some() || self.gate.exposure(&truth.mint).is_some();
         if truth.tokens.0 > 0 && !is_explained {
@@ -1179,6 +1199,7 @@ impl<T: Ticks> Engine<T> {
             intent: *intent,
             blockhash,
             state,
+            told: Told::Nothing,
         };
         let displaced = self.inflight.insert(inflight);
         debug_assert!(displaced.is_none(), "room was checked before building");
@@ -1335,6 +1356,7 @@ mod tag {
     pub(super) const ERROR: u64 = 17;
     pub(super) const UNKNOWN: u64 = 18;
     pub(super) const HOLDING: u64 = 19;
+    pub(super) const RECONCILED: u64 = 20;
 }
 
 /// An engine and its output as one resolver sink.

@@ -13,6 +13,16 @@ pub(crate) struct Inflight {
     pub(crate) intent: Intent,
     pub(crate) blockhash: RecentBlockhash,
     pub(crate) state: State,
+    pub(crate) told: Told,
+}
+
+/// Which error of its program was told of one so far; what comes later outranks what comes before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Told {
+    Nothing,
+    Other,
+    /// One that a moved layout makes.
+    Drift,
 }
 
 /// Where it stands. It stays in the table in every state until it can no longer land, because blocks die and
@@ -148,6 +158,14 @@ impl InflightTable {
         self.unknown_count += usize::from(state.is_unknown());
         let before = core::mem::replace(&mut item.state, state);
         self.unknown_count -= usize::from(before.is_unknown());
+        Some(before)
+    }
+
+    /// Notes that an error was told, and returns what was before.
+    pub(crate) fn tell(&mut self, index: usize, told: Told) -> Option<Told> {
+        let item = self.items[..self.count].get_mut(index)?.as_mut()?;
+        let before = item.told;
+        item.told = before.max(told);
         Some(before)
     }
 
@@ -321,6 +339,7 @@ mod tests {
                 slot: Slot(1),
             },
             state: State::Released,
+            told: Told::Nothing,
         }
     }
 

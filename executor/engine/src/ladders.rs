@@ -366,6 +366,8 @@ struct Place {
     ordered: Option<Terms>,
     /// The last order has no answer yet.
     is_awaited: bool,
+    /// Of an entry: where its signal stands among the armed ones, which it never leaves for another place.
+    armed_index: usize,
 }
 
 /// Orders ladders for what an engine may have to do soon, and holds them until it does.
@@ -595,16 +597,28 @@ impl LadderDesk {
     }
 
     /// Reserves the intent of `id` for `purpose` at a free place.
-    pub(crate) fn open(&mut self, index: usize, purpose: Purpose, id: u64) -> bool {
+    pub(crate) fn open(
+        &mut self,
+        index: usize,
+        purpose: Purpose,
+        armed_index: usize,
+        id: u64,
+    ) -> bool {
         let Some(held) = self.intents.hold(id) else {
             return false;
         };
         self.purposes[index] = Some(purpose);
         self.places[index] = Place {
             held: Some(held),
+            armed_index,
             ..Place::default()
         };
         true
+    }
+
+    /// Where the signal stands whose entry the place at `index` is for.
+    pub(crate) fn armed_index(&self, index: usize) -> Option<usize> {
+        Some(self.places.get(index)?.armed_index)
     }
 
     /// Which intent the place at `index` holds.

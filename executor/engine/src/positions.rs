@@ -17,6 +17,8 @@ struct Held {
     position: Position,
     deferral: Option<Deferral>,
     missed: Missed,
+    /// The latest balance of it that account data told, and of which slot.
+    told: Option<(Slot, TokenAmount)>,
 }
 
 /// Exits that left and were not taken since the position's reference was set.
@@ -126,6 +128,23 @@ impl Positions {
         held.missed = Missed::default();
     }
 
+    /// Account data tells a balance of the coin; `false` when one of a later slot was told before, or nothing is held.
+    pub(crate) fn tell(&mut self, mint: &Mint, slot: Slot, tokens: TokenAmount) -> bool {
+        let Some(held) = self.held_mut(mint) else {
+            return false;
+        };
+        let is_news = held.told.is_none_or(|(before, _)| slot >= before);
+        if is_news {
+            held.told = Some((slot, tokens));
+        }
+        is_news
+    }
+
+    pub(crate) fn told(&self, mint: &Mint) -> Option<(Slot, TokenAmount)> {
+        let mut held = self.held();
+        held.find(|held| held.position.mint == *mint)?.told
+    }
+
     /// Whether an exit for `origin` must still wait in `slot`.
     pub(crate) fn is_deferred(&self, mint: &Mint, origin: Origin, slot: Slot) -> bool {
         let held = self.held().find(|held| held.position.mint == *mint);
@@ -142,6 +161,7 @@ impl Positions {
             position,
             deferral: None,
             missed: Missed::default(),
+            told: None,
         });
         self.count += 1;
         true

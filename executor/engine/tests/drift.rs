@@ -7,7 +7,8 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{World, config};
+use common::pools::{COIN, CP_POOL, cp, swap_bytes};
+use common::{World, config, signal};
 use risk::{Disabled, FailureLimit, Refusal};
 use shred_wire::Nanos;
 use strategy::Venue;
@@ -98,20 +99,40 @@ fn what_is_held_on_a_disabled_venue_is_left() {
     assert_eq!(refused(&world), 0);
 }
 
-/// Three transactions of ours end with errors of a moved layout: the fourth is not sent.
-#[test]
-fn errors_of_our_own_disable_their_venue_and_nothing_allocates() {
+/// Two coins of one venue are entered; the intents' ids.
+fn in_two_coins(window: Nanos) -> (World, [u64; 2]) {
     let mut config = config();
-    config.failure_limit = FailureLimit {
-        count: 3,
-        window: Nanos(60_000_000_000),
-    };
+    config.failure_limit = FailureLimit { count: 2, window };
     let mut world = World::new(&config);
-    world.launch(DEV_BUY);
-    let intent_id = world.ring.bundles[0].intent_id;
+    let (coins, pools) = ([COIN, [0x58; 32]], [CP_POOL, [0x73; 32]]);
+    let entered = [0, 1].map(|at| {
+        let truth = cp(pools[at], coins[at], 100 * DEV_BUY, 9);
+        world.engine.pool_truth(&truth);
+        let buy = signal(&world, 1 + at as u64, coins[at]);
+        world.engine.arm(&buy, world.now()).unwrap();
+        let mut bytes = swap_bytes(1_000);
+        for (from, to) in [(COIN, coins[at]), (CP_POOL, pools[at])] {
+            let places = 0..bytes.len() - 31;
+            let found = places.filter(|place| bytes[*place..][..32] == from);
+            for place in found.collect::<Vec<_>>() {
+                bytes[place..][..32].copy_from_slice(&to);
+            }
+        }
+        world.send_bytes(&bytes, |_| {});
+        assert_eq!(world.ring.bundles.len(), at + 1);
+        world.ring.bundles[at].intent_id
+    });
+    (world, entered)
+}
+
+/// Regression: what several lanes told of one transaction, or several transactions in one coin, disabled a venue: whoever
+/// had made the coin could have that.
+#[test]
+fn errors_in_two_coins_disable_their_venue_and_nothing_allocates() {
+    let (mut world, [one, other]) = in_two_coins(Nanos(60_000_000_000));
     let calls = heap_calls_of(|| {
-        for code in [2_006, 6_002, 6_000] {
-            world.engine.failed(intent_id, code);
+        for code in [6_002, 2_006, 6_000, 6_062, 2_006] {
+            world.engine.failed(one, code);
         }
         // Nobody's.
         for _ in 0..9 {
@@ -119,32 +140,25 @@ fn errors_of_our_own_disable_their_venue_and_nothing_allocates() {
         }
     });
     assert_eq!(calls, 0);
-    assert_eq!(world.control.venues().disabled(Venue::PumpV3), None);
-    let calls = heap_calls_of(|| world.engine.failed(intent_id, 6_062));
+    assert_eq!(world.control.venues().disabled(Venue::RaydiumCp), None);
+    assert_eq!(world.engine.counters().own_error_told, 1);
+    let calls = heap_calls_of(|| world.engine.failed(other, 6_062));
     assert_eq!(calls, 0);
-    let reason = world.control.venues().disabled(Venue::PumpV3);
+    let reason = world.control.venues().disabled(Venue::RaydiumCp);
     assert_eq!(reason, Some(Disabled::ErrorsRepeated));
-    assert_eq!(world.control.venues().disabled(Venue::PumpV2), None);
+    assert_eq!(world.control.venues().disabled(Venue::PumpV3), None);
     let counters = world.engine.counters();
-    assert_eq!((counters.own_error_told, counters.venue_disabled), (4, 1));
+    assert_eq!((counters.own_error_told, counters.venue_disabled), (2, 1));
 }
 
 /// The same codes, too far apart.
 #[test]
 fn errors_that_come_slowly_disable_nothing() {
-    let mut config = config();
-    config.failure_limit = FailureLimit {
-        count: 3,
-        window: Nanos(1_000_000_000),
-    };
-    let mut world = World::new(&config);
-    world.launch(DEV_BUY);
-    let intent_id = world.ring.bundles[0].intent_id;
-    for _ in 0..8 {
-        world.engine.failed(intent_id, 2_006);
-        world.blocks(2);
-        world.stranger_buys(1_000_000);
-    }
+    let (mut world, [one, other]) = in_two_coins(Nanos(1_000_000_000));
+    world.engine.failed(one, 2_006);
+    world.blocks(10);
+    world.stranger_buys(1_000_000);
+    world.engine.failed(other, 2_006);
     let counters = world.engine.counters();
-    assert_eq!((counters.own_error_told, counters.venue_disabled), (8, 0));
+    assert_eq!((counters.own_error_told, counters.venue_disabled), (2, 0));
 }

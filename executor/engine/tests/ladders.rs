@@ -718,18 +718,30 @@ fn without_its_worker_an_engine_goes_on() {
 fn a_worker_on_another_thread_signs_what_is_ordered() {
     let (mut world, mut worker) = watched();
     let is_done = std::sync::atomic::AtomicBool::new(false);
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    let made_so_far = || made.load(std::sync::atomic::Ordering::Acquire);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
-                if worker.poll() == 0 {
+                let done = worker.poll();
+                made.fetch_add(done, std::sync::atomic::Ordering::Release);
+                if done == 0 {
                     std::thread::yield_now();
                 }
             }
         });
         for id in 1..=5 {
+            let mut seen = made_so_far();
             arm(&mut world, id);
             while world.engine.ladders().unwrap().ready_count() == 0 {
-                std::thread::yield_now();
+                // The chain waits for the worker: here a block takes no time, and ladders would age while they are signed.
+                for _ in 0..1_000 {
+                    if made_so_far() != seen {
+                        break;
+                    }
+                    std::thread::sleep(std::time::Duration::from_micros(100));
+                }
+                seen = made_so_far();
                 world.blocks(1);
             }
             world.stranger_buys(1_000_000);
@@ -976,4 +988,45 @@ fn an_exit_takes_the_place_of_an_entry() {
     let bytes = common::pools::swap_bytes(1_000);
     world.send_bytes(&bytes, |_| {});
     assert_eq!((released(&world), built(&world)), (1, 2));
+}
+
+/// Goal: however many signals wait, what is reckoned at the end of a block and for a new one is bounded by the places.
+/// Regression: each was quoted, and looked up among all others, every time.
+#[test]
+fn a_flood_of_signals_costs_no_more_than_the_places_there_are() {
+    let places = LadderPlan::default().held_max as u64;
+    for count in [64, 4_096] {
+        let mut config = watching();
+        config.armed_capacity = count as usize;
+        let (mut world, _worker) = World::laddered(&config, LadderPlan::default());
+        world.launch(1_000_000_000);
+        world.blocks(1);
+        for id in 1..=count {
+            arm(&mut world, id);
+        }
+        let armed = world.engine.counters().ladder_reckoned;
+        world.blocks(1);
+        let block = world.engine.counters().ladder_reckoned - armed;
+        assert_eq!((armed, block), (places, places), "{count}");
+        assert_eq!(world.engine.ladders().unwrap().held_count() as u64, places);
+    }
+    // Places are free, and none of those that wait may have one.
+    let mut config = watching();
+    config.armed_capacity = 600;
+    let (mut world, _worker) = World::laddered(&config, LadderPlan::default());
+    world.launch(1_000_000_000);
+    let mut veto = lasting(&world, 900);
+    veto.signal.flags = brain_wire::SignalFlags::VETO;
+    veto.signal.side = brain_wire::Side::None;
+    world.engine.arm(&veto, world.now()).unwrap();
+    for id in 1..=500 {
+        arm(&mut world, id);
+    }
+    let armed = world.engine.counters().ladder_reckoned;
+    world.blocks(1);
+    let block = world.engine.counters().ladder_reckoned - armed;
+    assert_eq!(
+        (block, world.engine.ladders().unwrap().held_count()),
+        (4 * places, 0)
+    );
 }

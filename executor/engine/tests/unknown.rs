@@ -406,3 +406,62 @@ fn a_signal_whose_bundle_did_not_leave_is_tried_again_and_not_for_ever() {
     assert_eq!((refused(&world), counters.signal_refused), (3, 1));
     assert_eq!(world.engine.armed_count(), 0);
 }
+
+/// Regression: one raw unit that somebody sent us made a sale that landed look as if it had not, for ever.
+#[test]
+fn a_gift_hides_no_sale() {
+    let mut world = World::new(&config());
+    world.launch(SOL);
+    world.blocks(1);
+    world.land_last();
+    let tokens = bought(&world);
+    world.blocks(1);
+    tell_holding(&mut world, tokens + 1);
+    assert_eq!(world.engine.counters().holding_surplus, 1);
+    let position = world.engine.positions().next().unwrap();
+    assert_eq!(position.tokens, TokenAmount(tokens), "never grows");
+    world.stranger_buys(8 * SOL);
+    contest(&mut world);
+    world.land_last();
+    // Of the same slot it may be from before the sale, or from before the purchase.
+    tell_holding(&mut world, 1);
+    world.blocks(1);
+    assert_eq!(world.engine.positions().count(), 1);
+    tell_holding(&mut world, 1);
+    world.blocks(1);
+    assert_eq!(world.engine.positions().count(), 0);
+    assert!(!exposed(&world));
+    let counters = world.engine.counters();
+    assert_eq!((counters.own_unknown_landed, counters.own_failed), (1, 0));
+}
+
+/// Regression: what account data said was gone stayed in the books.
+#[test]
+fn a_position_follows_its_balance_down() {
+    let mut world = World::new(&config());
+    world.launch(SOL);
+    world.blocks(1);
+    world.land_last();
+    let tokens = bought(&world);
+    // Of the slot it was bought in: may be from before.
+    tell_holding(&mut world, 0);
+    world.blocks(1);
+    assert_eq!(world.engine.counters().holding_reconciled, 0);
+    let cost = world.engine.positions().next().unwrap().cost;
+    tell_holding(&mut world, tokens / 2);
+    let position = world.engine.positions().next().unwrap();
+    assert_eq!(position.tokens, TokenAmount(tokens / 2));
+    assert!(position.cost < cost && exposed(&world));
+    // An exit is out: what is told meanwhile waits for what becomes of it.
+    world.engine.flatten(&mut world.ring);
+    world.blocks(1);
+    tell_holding(&mut world, 0);
+    assert_eq!(world.engine.positions().count(), 1);
+    let intent_id = world.ring.bundles.last().unwrap().intent_id;
+    world.engine.rejected(intent_id, &mut world.ring);
+    let before = world.engine.state_hash();
+    world.blocks(1);
+    assert_eq!(world.engine.positions().count(), 0);
+    assert!(!exposed(&world) && world.engine.state_hash() != before);
+    assert_eq!(world.engine.counters().holding_reconciled, 2);
+}

@@ -863,6 +863,9 @@ impl PoolTable {
             item.apply(change, lineage, circumstances, &mut self.counters);
             self.counters.change_replayed += 1;
         }
+        if !self.recent.is_whole_from(truth.slot) {
+            self.counters.pool_doubted += u64::from(item.doubt());
+        }
         if !was_sure {
             self.counters.truth_behind[venue] += 1;
             return Corrected::Behind;

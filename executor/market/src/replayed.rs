@@ -31,6 +31,8 @@ pub(crate) struct Recent<C> {
     /// What is looked through: the first bytes of each change's key, 0 of one that is void.
     words: Box<[u64]>,
     at: usize,
+    /// Latest slot of a change that gave way to a newer one.
+    lost: Option<Slot>,
 }
 
 impl<C: Change> Recent<C> {
@@ -39,15 +41,25 @@ impl<C: Change> Recent<C> {
             changes: vec![C::NONE; CHANGES].into_boxed_slice(),
             words: vec![0; CHANGES].into_boxed_slice(),
             at: 0,
+            lost: None,
         }
     }
 
     #[inline]
     pub(crate) fn note(&mut self, change: &C) {
         let index = self.at % CHANGES;
+        if self.words[index] != 0 {
+            self.lost = self.lost.max(Some(self.changes[index].slot()));
+        }
         self.changes[index] = *change;
         self.words[index] = word(change.key());
         self.at = self.at.wrapping_add(1);
+    }
+
+    /// Whether every change in the block of `slot` and those after it is still remembered. Anybody can push them out with changes that
+    /// fail: what is reckoned anew from there may then lack some.
+    pub(crate) fn is_whole_from(&self, slot: Slot) -> bool {
+        self.lost.is_none_or(|lost| lost < slot)
     }
 
     /// Changes of `key` in blocks that build on that of `slot`, as they came.

@@ -348,6 +348,9 @@ impl CurveTable {
             self.counters.trade_replayed += 1;
         }
         (item.curve.trade_count, item.curve.dev_buy) = (count, dev_buy);
+        if !self.recent.is_whole_from(truth.slot) {
+            self.counters.curve_doubted += u64::from(item.doubt());
+        }
         if !is_sure {
             self.counters.truth_behind += 1;
             return Corrected::Behind;

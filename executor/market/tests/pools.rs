@@ -488,6 +488,32 @@ fn what_came_after_late_account_data_is_reckoned_again_on_it() {
     assert_eq!(known(&table).tradable, Ok(()));
 }
 
+/// Goal: who pushes out what is to be made again does not get a wrong price shown as good.
+/// Method: a swap in 13, then as many failing ones as the memory holds, then the account as 12 left it.
+#[test]
+fn what_was_pushed_out_of_memory_makes_a_corrected_pool_doubtful() {
+    let (mut table, start) = table();
+    let lineage = straight(11..=14);
+    table.apply(&buy(13, 3_000_000_000), &lineage, &NOW);
+    let mut failing = buy(13, 1_000);
+    if let PoolAction::Swap(swap) = &mut failing.call.action {
+        swap.amounts = SwapAmounts::ExactIn {
+            amount_in: 1_000,
+            out_min: u64::MAX,
+        };
+    }
+    for _ in 0..1_100 {
+        table.apply(&failing, &lineage, &NOW);
+    }
+    let mut moved = start;
+    moved.swap(&NOW, Way::AToB, Amount::In(7_000_000)).unwrap();
+    table.correct(&truth(moved, 12, 2), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
+    // The account as a later block has it says all.
+    table.correct(&truth(moved, 14, 3), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Ok(()));
+}
+
 /// AMM v4 names no mint: which way a swap goes, the trader's own account for the coin tells.
 #[test]
 fn the_way_of_a_swap_is_told_by_the_traders_account() {

@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use market::Mint;
 use shred_wire::Nanos;
 use strategy::Venue;
 
@@ -160,10 +161,11 @@ fn number(digits: &[u8], radix: u32) -> Option<u32> {
     found
 }
 
-/// How many failures within which time disable a venue.
+/// How many failures within which time disable a venue. They come from at least two coins: one alone may be its
+/// creator's doing, and counts for at most one less than are needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FailureLimit {
-    /// Failures, 1 to [`FailureLimit::COUNT_MAX`].
+    /// Failures, 2 to [`FailureLimit::COUNT_MAX`].
     pub count: u8,
     /// The time.
     pub window: Nanos,
@@ -191,42 +193,48 @@ pub struct Failures {
     recent: [Recent; Venue::COUNT],
 }
 
-/// When the last failures of a venue were, the oldest overwritten first.
-#[derive(Clone, Copy, Debug)]
-struct Recent {
-    at: [Option<Nanos>; FailureLimit::COUNT_MAX as usize],
-    next: usize,
-}
+/// When and in which coins the last failures of a venue were.
+type Recent = [Option<(Nanos, Mint)>; FailureLimit::COUNT_MAX as usize];
 
 impl Failures {
     /// None yet. A count outside its bounds is moved to the nearest.
     #[must_use]
     pub fn new(limit: FailureLimit) -> Self {
-        let count = limit.count.clamp(1, FailureLimit::COUNT_MAX);
-        let none = Recent {
-            at: [None; FailureLimit::COUNT_MAX as usize],
-            next: 0,
-        };
+        let count = limit.count.clamp(2, FailureLimit::COUNT_MAX);
         Self {
             limit: FailureLimit { count, ..limit },
-            recent: [none; Venue::COUNT],
+            recent: [[None; _]; Venue::COUNT],
         }
     }
 
-    /// Notes that a transaction of ours on `venue` failed with a program's custom error `code`. Whether that was one too
+    /// Notes that a transaction of ours in `mint` on `venue` failed with a program's custom error `code`. Whether that was one too
     /// many; then the count begins anew. Codes other than [`DRIFT_CODES`] do not count. Never allocates.
-    pub fn note(&mut self, venue: Venue, code: u32, now: Nanos) -> bool {
+    pub fn note(&mut self, venue: Venue, mint: &Mint, code: u32, now: Nanos) -> bool {
         if !DRIFT_CODES.contains(&code) {
             return false;
         }
         let (limit, recent) = (self.limit, &mut self.recent[venue as usize]);
-        recent.at[recent.next] = Some(now);
-        recent.next = (recent.next + 1) % usize::from(limit.count);
-        let within =
-            |at: &Option<Nanos>| at.is_some_and(|at| now.0.saturating_sub(at.0) <= limit.window.0);
-        let is_too_many = recent.at[..usize::from(limit.count)].iter().all(within);
+        let need = usize::from(limit.count);
+        for kept in recent.iter_mut() {
+            let is_old = |at: Nanos| now.0.saturating_sub(at.0) > limit.window.0;
+            if kept.is_some_and(|(at, _)| is_old(at)) {
+                *kept = None;
+            }
+        }
+        let is_its = |kept: &Option<(Nanos, Mint)>| kept.is_some_and(|(_, of)| of == *mint);
+        let place = if recent.iter().filter(|kept| is_its(kept)).count() + 1 >= need {
+            // One coin alone never makes up the number: its own oldest gives way.
+            let its = recent.iter_mut().filter(|kept| is_its(kept));
+            its.min_by_key(|kept| kept.map(|(at, _)| at))
+        } else {
+            recent.iter_mut().find(|kept| kept.is_none())
+        };
+        if let Some(place) = place {
+            *place = Some((now, *mint));
+        }
+        let is_too_many = recent.iter().flatten().count() >= need;
         if is_too_many {
-            recent.at = [None; FailureLimit::COUNT_MAX as usize];
+            *recent = [None; _];
         }
         is_too_many
     }
@@ -311,21 +319,37 @@ mod tests {
             window: Nanos(60),
         };
         let mut failures = Failures::new(limit);
-        let mut note = |venue, code, now| failures.note(venue, code, Nanos(now));
-        assert!(!note(Venue::PumpV3, 2_006, 0));
-        assert!(!note(Venue::PumpV3, 6_000, 30));
+        let mut note =
+            |venue, mint, code, now| failures.note(venue, &Mint([mint; 32]), code, Nanos(now));
+        assert!(!note(Venue::PumpV3, 1, 2_006, 0));
+        assert!(!note(Venue::PumpV3, 2, 6_000, 30));
         assert!(
-            !note(Venue::PumpV3, 6_002, 31),
+            !note(Venue::PumpV3, 1, 6_002, 31),
             "a missed limit is no drift"
         );
-        assert!(!note(Venue::PumpV2, 6_062, 32), "another venue's");
-        assert!(!note(Venue::PumpV3, 6_062, 61), "the first is too old");
-        assert!(note(Venue::PumpV3, 2_006, 62));
-        assert!(!note(Venue::PumpV3, 2_006, 63), "the count begins anew");
-        let once = FailureLimit {
-            count: 0,
-            window: Nanos(0),
-        };
-        assert!(Failures::new(once).note(Venue::LaunchLab, 2_006, Nanos(9)));
+        assert!(!note(Venue::PumpV2, 1, 6_062, 32), "another venue's");
+        assert!(!note(Venue::PumpV3, 1, 6_062, 61), "the first is too old");
+        assert!(note(Venue::PumpV3, 1, 2_006, 62));
+        assert!(!note(Venue::PumpV3, 2, 2_006, 63), "the count begins anew");
+    }
+
+    /// Regression: who had made a coin could have a venue disabled.
+    #[test]
+    fn one_coin_alone_is_never_too_many_and_hides_no_other() {
+        for count in [0, 1, 2, 3, FailureLimit::COUNT_MAX, u8::MAX] {
+            let window = Nanos(1_000);
+            let mut failures = Failures::new(FailureLimit { count, window });
+            let (one, other) = (Mint([1; 32]), Mint([2; 32]));
+            for at in 0..100 {
+                assert!(
+                    !failures.note(Venue::PumpV3, &one, 6_000, Nanos(at)),
+                    "{count}"
+                );
+            }
+            assert!(
+                failures.note(Venue::PumpV3, &other, 6_000, Nanos(100)),
+                "{count}"
+            );
+        }
     }
 }

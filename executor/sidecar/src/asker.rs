@@ -7,7 +7,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::rpc::{Endpoint, RpcError, call};
+use crate::rpc::{Bounds, Endpoint, RpcError, call};
+
+/// Longest answer that is read: a hundred accounts of 10 KiB each in base64.
+const ANSWER_LEN_MAX: usize = 2 << 20;
 
 /// Asks one node. Not for a thread that anybody waits for: an answer may take as long as the limit.
 #[derive(Debug)]
@@ -66,12 +69,16 @@ impl Asker {
             ended,
         } = self;
         let runtime = runtime.as_ref().ok_or(RpcError::Ended)?;
+        let bounds = Bounds {
+            time: *limit,
+            len: ANSWER_LEN_MAX,
+        };
         runtime.block_on(async {
             tokio::select! {
                 biased;
                 // An error is a sender that is gone, which ends it as well.
                 _ = ended.wait_for(|ended| *ended) => Err(RpcError::Ended),
-                answer = call(endpoint, method, params, *limit) => answer,
+                answer = call(endpoint, method, params, bounds) => answer,
             }
         })
     }

@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::rpc::{Endpoint, RpcError, call};
+use crate::rpc::{Bounds, Endpoint, RpcError, call};
 use crate::text::printable;
 
 const THREAD_NAME: &str = "refresh";
+/// Longest answer that is read. `getLeaderSchedule` of mainnet is some 3 MB, `getVoteAccounts` some 1 MB.
+const ANSWER_LEN_MAX: usize = 32 << 20;
 /// Longest text of a failure, characters: some of it is the node's.
 const FAILURE_CHARS_MAX: usize = 400;
 
@@ -394,7 +396,11 @@ impl Round<'_> {
     ) -> Result<Option<T>, String> {
         let Self { plan, counters, .. } = self;
         counters.words().asked = Some((method, plan.endpoint.to_string(), Instant::now()));
-        let answer = call(&plan.endpoint, method, params, plan.limit).await;
+        let bounds = Bounds {
+            time: plan.limit,
+            len: ANSWER_LEN_MAX,
+        };
+        let answer = call(&plan.endpoint, method, params, bounds).await;
         answer.map_err(|error| {
             let count = match error {
                 RpcError::Content(_) => &counters.answer_refused,

@@ -12,8 +12,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-/// Longest answer that is read. `getLeaderSchedule` of mainnet is some 3 MB, `getVoteAccounts` some 1 MB.
-const ANSWER_LEN_MAX: usize = 32 << 20;
+/// How long an answer may take, and get.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) time: Duration,
+    /// Bytes. Read as JSON they take some thirty times as much memory at worst.
+    pub(crate) len: usize,
+}
 
 /// Where a node answers: `http://host:port/path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +69,14 @@ impl Endpoint {
             },
         };
         let slash = if path.starts_with('/') { "" } else { "/" };
+        let path = format!("{slash}{path}");
+        if path.parse::<hyper::Uri>().is_err() {
+            return Err(EndpointReject::Extra);
+        }
         Ok(Self {
             host: host.to_owned(),
             port,
-            path: format!("{slash}{path}"),
+            path,
         })
     }
 
@@ -125,8 +134,11 @@ pub enum RpcError {
     #[error("HTTP status {0}")]
     Status(StatusCode),
     /// The answer is too long, or broke off.
-    #[error("the answer was cut off or passes {ANSWER_LEN_MAX} bytes")]
-    Body,
+    #[error("the answer was cut off or passes {0} bytes")]
+    Body(usize),
+    /// The address cannot be asked.
+    #[error("its path or host cannot be written into a request")]
+    Address,
     /// The answer is not what the method answers.
     #[error("unexpected answer: {0}")]
     Content(#[from] serde_json::Error),
@@ -156,15 +168,16 @@ struct Refusal {
 /// Asks `method` with `params` and reads the answer; `None` when it is `null`.
 ///
 /// # Errors
-/// [`RpcError`]; never later than after `limit`.
+/// [`RpcError`]; reading what has come aside, never later than after `bounds.time`.
 pub(crate) async fn call<T: DeserializeOwned>(
     endpoint: &Endpoint,
     method: &str,
     params: serde_json::Value,
-    limit: Duration,
+    bounds: Bounds,
 ) -> Result<Option<T>, RpcError> {
+    let limit = bounds.time;
     let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-    let body = tokio::time::timeout(limit, post(endpoint, body.to_string()))
+    let body = tokio::time::timeout(limit, post(endpoint, body.to_string(), bounds.len))
         .await
         .map_err(|_| RpcError::Late(limit))??;
     let answer: Answer<T> = serde_json::from_slice(&body)?;
@@ -177,7 +190,7 @@ pub(crate) async fn call<T: DeserializeOwned>(
     }
 }
 
-async fn post(endpoint: &Endpoint, body: String) -> Result<Bytes, RpcError> {
+async fn post(endpoint: &Endpoint, body: String, len_max: usize) -> Result<Bytes, RpcError> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -186,21 +199,21 @@ async fn post(endpoint: &Endpoint, body: String) -> Result<Bytes, RpcError> {
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = hyper::Method::POST;
     // The path was checked to be plain.
-    *request.uri_mut() = endpoint.path.parse().map_err(|_| RpcError::Body)?;
+    *request.uri_mut() = endpoint.path.parse().map_err(|_| RpcError::Address)?;
     for (name, value) in [
         (header::HOST, endpoint.authority()),
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (header::CONNECTION, "close".to_owned()),
     ] {
-        let value = value.parse().map_err(|_| RpcError::Body)?;
+        let value = value.parse().map_err(|_| RpcError::Address)?;
         request.headers_mut().insert(name, value);
     }
     let response = sender.send_request(request).await?;
     if response.status() != StatusCode::OK {
         return Err(RpcError::Status(response.status()));
     }
-    let body = Limited::new(response.into_body(), ANSWER_LEN_MAX);
-    let body = body.collect().await.map_err(|_| RpcError::Body)?;
+    let body = Limited::new(response.into_body(), len_max);
+    let body = body.collect().await.map_err(|_| RpcError::Body(len_max))?;
     drop(connection);
     Ok(body.to_bytes())
 }

@@ -7,7 +7,7 @@ use strategy::Venue;
 
 use crate::check::Checked;
 use crate::print::{Prints, changes, watched};
-use crate::record::{Record, RecordReject};
+use crate::record::Record;
 use crate::verdict::Verdict;
 
 /// What is known of one venue.
@@ -35,30 +35,34 @@ pub struct Guard {
     checked: [Option<[Checked; 2]>; Venue::COUNT],
     /// What was last told of the gate's bytes.
     known: [Option<Disabled>; Venue::COUNT],
+    /// Venues that the last look alone disabled: one answer of a node may be wrong.
+    suspected: [bool; Venue::COUNT],
     told: Vec<String>,
     is_dirty: bool,
 }
 
 impl Guard {
-    /// Takes up what was remembered: what was disabled stays so. Without a record there was none before.
+    /// Takes up what was remembered: what was disabled stays so. Without a record there was none before; one that cannot be
+    /// read, for the reason given in words, disables everything.
     #[must_use]
-    pub fn new(control: Arc<Control>, record: Option<Result<Record, RecordReject>>) -> Self {
+    pub fn new(control: Arc<Control>, record: Option<Result<Record, String>>) -> Self {
         let mut guard = Self {
             control,
             record: Record::default(),
             seen: Prints::new(),
             checked: Default::default(),
             known: [None; Venue::COUNT],
+            suspected: [false; Venue::COUNT],
             told: Vec::new(),
             is_dirty: false,
         };
         match record {
             None => {}
             Some(Ok(record)) => guard.record = record,
-            Some(Err(reject)) => {
+            Some(Err(words)) => {
                 for venue in Venue::ALL {
                     guard.record.disabled[venue as usize] =
-                        Some((Disabled::RecordLost, reject.to_string()));
+                        Some((Disabled::RecordLost, words.clone()));
                 }
             }
         }
@@ -100,14 +104,20 @@ impl Guard {
         }
     }
 
-    /// Takes what was looked at. An account that differs from what was accepted disables its venues; one that is new is
-    /// accepted.
+    /// Takes what was looked at. An account that differs from what was accepted disables its venues at once, and for good
+    /// when it still does at the next look; one that is new is accepted.
     pub fn note_prints(&mut self, prints: &Prints) {
         for venue in Venue::ALL {
             let changes = changes(venue, &self.record.accounts, prints);
+            let was_suspected = std::mem::take(&mut self.suspected[venue as usize]);
             let Some(first) = changes.first() else {
+                if was_suspected {
+                    self.lift(venue);
+                }
                 continue;
             };
+            let before = self.control.venues().disabled(venue);
+            self.suspected[venue as usize] = matches!(before, None | Some(Disabled::Unchecked));
             let reason = match first.watched.kind {
                 crate::Kind::Program => Disabled::ProgramChanged,
                 crate::Kind::Terms => Disabled::TermsChanged,
@@ -124,8 +134,28 @@ impl Guard {
         }
     }
 
+    /// What disabled `venue` at the last look is not there at this one: that answer was wrong.
+    fn lift(&mut self, venue: Venue) {
+        let reason = self.control.venues().disabled(venue);
+        if !matches!(
+            reason,
+            Some(Disabled::ProgramChanged | Disabled::TermsChanged)
+        ) {
+            return;
+        }
+        self.record.disabled[venue as usize] = None;
+        self.control.venues().enable(venue);
+        self.known[venue as usize] = None;
+        self.is_dirty = true;
+        let name = Venue::names()[venue as usize];
+        self.told.push(format!(
+            "venue {name} is enabled again: at the next look it was what had been accepted"
+        ));
+    }
+
     /// Notices what the core has disabled by itself. Cheap: a load for each venue.
     pub fn notice(&mut self) {
+        let mut lost: Option<(Vec<&str>, String)> = None;
         for venue in Venue::ALL {
             let now = self.control.venues().disabled(venue);
             let place = venue as usize;
@@ -141,12 +171,34 @@ impl Guard {
                 (reason, words_of(reason).to_owned())
             });
             let name = Venue::names()[place];
+            if reason == Disabled::RecordLost {
+                let (names, _) = lost.get_or_insert_with(|| (Vec::new(), words.1.clone()));
+                names.push(name);
+                continue;
+            }
             self.told.push(format!(
                 "venue {name} is disabled for entries ({}): {}",
                 reason.name(),
                 words.1
             ));
         }
+        // One file, one line.
+        if let Some((names, words)) = lost {
+            let (names, reason) = (names.join(", "), Disabled::RecordLost.name());
+            self.told
+                .push(format!("disabled for entries ({reason}): {names}: {words}"));
+        }
+    }
+
+    /// That `venue` was not checked, and what it is therefore.
+    #[must_use]
+    pub fn not_checked(&self, venue: Venue, why: &str) -> String {
+        let name = Venue::names()[venue as usize];
+        let state = self.control.venues().disabled(venue).map_or_else(
+            || "enabled".to_owned(),
+            |reason| format!("disabled ({})", reason.name()),
+        );
+        format!("venue {name} was not checked ({why}); it stays as it was: {state}")
     }
 
     /// Enables `venue` and accepts what it is made of now. Only an operator may ask for that. Without `forced`, only
@@ -164,7 +216,11 @@ impl Guard {
                     || "it was not checked".to_owned(),
                     |both| both.iter().map(in_words).collect::<Vec<_>>().join("; "),
                 );
-                return Err(format!("venue {name} stays disabled: {said}"));
+                let failed = |checked: &Checked| matches!(checked.verdict, Verdict::Failed(_));
+                return Err(match verdicts.is_some_and(|both| both.iter().any(failed)) {
+                    true => format!("venue {name} stays disabled: {said}"),
+                    false => self.not_checked(venue, &said),
+                });
             }
         }
         for watched in watched(venue) {
@@ -187,6 +243,12 @@ impl Guard {
     /// What has happened since the last call, a line each.
     pub fn take_told(&mut self) -> Vec<String> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Whether [`Guard::take_changed`] would give it.
+    #[must_use]
+    pub const fn is_changed(&self) -> bool {
+        self.is_dirty
     }
 
     /// The record, when it has changed since the last call.
@@ -294,6 +356,32 @@ mod tests {
         })
     }
 
+    /// Goal: one wrong answer of a node disables a venue until the next, and no longer.
+    #[test]
+    fn a_change_that_one_look_alone_shows_is_lifted_by_the_next() {
+        let (mut guard, control) = guard(None);
+        guard.note_prints(&prints(7));
+        let mut wrong = prints(7);
+        wrong.get_mut(&pump::PROGRAM).unwrap().slot = Some(8);
+        let is_enabled = |control: &Control| control.venues().disabled(Venue::PumpV3).is_none();
+        guard.note_prints(&wrong);
+        assert!(!is_enabled(&control));
+        guard.note_prints(&prints(7));
+        assert!(is_enabled(&control));
+        assert!(
+            guard
+                .take_told()
+                .iter()
+                .any(|line| line.contains("enabled again"))
+        );
+        assert!(!guard.take_changed().unwrap().to_json().contains("changed"));
+        // Twice is a change.
+        for prints in [&wrong, &wrong, &prints(7)] {
+            guard.note_prints(prints);
+            assert!(!is_enabled(&control));
+        }
+    }
+
     #[test]
     fn a_program_deployed_again_disables_its_venues_and_stays_so_over_a_restart() {
         let (mut first, control) = guard(None);
@@ -396,6 +484,16 @@ mod tests {
         );
         let refused = guard.enable(Venue::PumpV2, false).unwrap_err();
         assert!(refused.contains("unknown: no node"), "{refused}");
+        assert!(
+            refused.ends_with("it stays as it was: disabled (check_failed)"),
+            "{refused}"
+        );
+        let refused = guard.enable(Venue::PumpV3, false).unwrap_err();
+        assert!(
+            refused.starts_with("venue pump_v3 was not checked (buy unknown: no node")
+                && refused.ends_with("it stays as it was: enabled"),
+            "{refused}"
+        );
         guard.enable(Venue::PumpV2, true).unwrap();
         assert_eq!(control.venues().disabled(Venue::PumpV2), None);
         assert_eq!(
@@ -430,11 +528,20 @@ mod tests {
     #[test]
     fn a_record_that_is_lost_disables_everything_until_somebody_says_otherwise() {
         let control = Arc::new(Control::new(Mode::Active));
-        let mut guard = Guard::new(Arc::clone(&control), Some(Record::parse("{")));
+        let mut guard = Guard::new(
+            Arc::clone(&control),
+            Some(Err("PATH is no record".to_owned())),
+        );
         for venue in Venue::ALL {
             assert_eq!(control.venues().disabled(venue), Some(Disabled::RecordLost));
         }
-        assert_eq!(guard.take_told().len(), Venue::COUNT);
+        let told = guard.take_told();
+        assert_eq!(told.len(), 1, "one file, one line: {told:?}");
+        let all = Venue::names().join(", ");
+        assert!(
+            told[0].contains(&all) && told[0].contains("PATH is no record"),
+            "{told:?}"
+        );
         guard.enable(Venue::PumpSwap, true).unwrap();
         assert_eq!(control.venues().disabled(Venue::PumpSwap), None);
     }

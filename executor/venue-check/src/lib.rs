@@ -16,7 +16,6 @@
 //! Nothing here opens a socket or a file, and nothing of it runs on a hot thread.
 #![forbid(unsafe_code)]
 
-mod base64;
 mod chain;
 mod check;
 mod guard;

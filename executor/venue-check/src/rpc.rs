@@ -3,10 +3,10 @@
 //! Source of the shapes: solana.com/docs/rpc, `getMultipleAccounts`, `simulateTransaction`, `getSignaturesForAddress`,
 //! `getTransaction`. An answer may be anything; what does not fit is an error, and what is too long is cut.
 
+use base64::prelude::*;
 use market::Key;
 use serde_json::{Value, json};
 
-use crate::base64;
 use crate::chain::{Account, Accounts, Chain, ChainError, Recent, Simulated, Slice};
 use crate::verdict::{Fault, bounded};
 use crate::{key_of, shown};
@@ -35,6 +35,8 @@ pub struct RpcChain<A> {
     ask: A,
     /// The newest slot that accounts were told as of.
     newest: u64,
+    /// Answers in a row that were older than that by too much.
+    behind_count: u32,
 }
 
 /// Accounts of one question at most. Source: agave `rpc-client-api` `MAX_MULTIPLE_ACCOUNTS`.
@@ -52,13 +54,29 @@ const LOADED_MAX: usize = 256;
 /// Slots by which an answer may be older than one before it: behind one address there may be several nodes, and one of
 /// them far behind would show what was replaced since as if it were new.
 const SLOTS_BEHIND_MAX: u64 = 64;
+/// Answers in a row that may be behind before it is the newest one that is not believed.
+const BEHIND_COUNT_MAX: u32 = 3;
+/// No slot is as large: at 400 ms each it is 13,000 years away.
+const SLOT_MAX: u64 = 1 << 40;
 /// Lines of logs that are kept, the last ones: the refusal is among them.
 const LOG_LINES_MAX: usize = 64;
 
 impl<A: Ask> RpcChain<A> {
     /// A chain that answers what `ask` brings.
     pub const fn new(ask: A) -> Self {
-        Self { ask, newest: 0 }
+        Self {
+            ask,
+            newest: 0,
+            behind_count: 0,
+        }
+    }
+
+    /// An answer is of `slot`, too old. After some of them in a row the one that was far ahead was wrong, rather.
+    fn is_behind(&mut self, slot: u64) {
+        self.behind_count += 1;
+        if self.behind_count >= BEHIND_COUNT_MAX {
+            (self.newest, self.behind_count) = (slot, 0);
+        }
     }
 
     fn asked(&mut self, method: &'static str, params: Value) -> Result<Value, ChainError> {
@@ -84,14 +102,21 @@ impl<A: Ask> Chain for RpcChain<A> {
         if let Slice::First(len) = slice {
             options["dataSlice"] = json!({"offset": 0, "length": len});
         }
-        let answer = self.asked("getMultipleAccounts", json!([texts, options]))?;
+        let answer = self.asked("getMultipleAccounts", json!([texts, options]));
+        // A node that is behind refuses.
+        if let Err(ChainError::Refused(_)) = &answer {
+            self.is_behind(0);
+        }
+        let answer = answer?;
         let read = read_accounts(&answer, keys.len())?;
         // Not every proxy passes the bound on.
         if read.slot < slot_min {
             let (slot, newest) = (read.slot, self.newest);
+            self.is_behind(slot);
             let why = format!("the node is behind: it tells of slot {slot} after {newest}");
             return Err(ChainError::Unreachable(why));
         }
+        self.behind_count = 0;
         self.newest = self.newest.max(read.slot);
         Ok(read)
     }
@@ -103,7 +128,7 @@ impl<A: Ask> Chain for RpcChain<A> {
             "sigVerify": false,
             "replaceRecentBlockhash": true,
         });
-        let params = json!([base64::encode(transaction), options]);
+        let params = json!([BASE64_STANDARD.encode(transaction), options]);
         let answer = self.asked("simulateTransaction", params)?;
         read_simulated(&answer)
     }
@@ -151,6 +176,7 @@ pub(crate) fn read_accounts(answer: &Value, count: usize) -> Result<Accounts, Ch
     let malformed = ChainError::Malformed;
     let slot = answer["context"]["slot"]
         .as_u64()
+        .filter(|slot| *slot < SLOT_MAX)
         .ok_or(malformed("context.slot"))?;
     let value = answer["value"].as_array().ok_or(malformed("value"))?;
     if value.len() != count {
@@ -243,7 +269,7 @@ fn bytes(pair: &Value, len_max: usize) -> Option<Vec<u8>> {
     let text = text
         .as_str()
         .filter(|text| text.len() <= len_max.div_ceil(3) * 4)?;
-    (encoding == "base64").then(|| base64::decode(text))?
+    (encoding == "base64").then(|| BASE64_STANDARD.decode(text).ok())?
 }
 
 #[cfg(test)]
@@ -367,6 +393,21 @@ mod tests {
             .collect();
         assert_eq!(told, [true, true, false, true]);
         assert_eq!(asked, [Some(0), Some(936), Some(936), Some(936)]);
+    }
+
+    /// One answer that is far ahead must not make every later one look old for ever.
+    #[test]
+    fn a_slot_that_never_was_is_forgotten() {
+        let mut slots = [1_000, u64::MAX, 5_000_000, 1_010, 1_011, 1_012, 1_013, 900].into_iter();
+        let mut chain = RpcChain::new(|_: &'static str, _: Value| {
+            let slot: u64 = slots.next().unwrap();
+            Ok(Some(json!({"context": {"slot": slot}, "value": [null]})))
+        });
+        let told: Vec<bool> = (0..8)
+            .map(|_| chain.accounts(&[[1; 32]], Slice::Whole).is_ok())
+            .collect();
+        let expected = [true, false, true, false, false, false, true, false];
+        assert_eq!(told, expected);
     }
 
     /// JSON of any shape, with the members that are looked for among others.

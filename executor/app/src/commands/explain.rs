@@ -3,9 +3,11 @@
 mod counters;
 
 use brain_wire::NackReason;
-use risk::Refusal;
+use market::DecodeReject;
+use risk::{Disabled, Refusal};
 use serde_json::json;
 use shred_resolve::{Reject, SourceTally};
+use strategy::Pass;
 
 use crate::cli::{ExplainArgs, exit};
 
@@ -52,6 +54,48 @@ const INTENTS: [&str; Refusal::COUNT] = [
     "more entries in risk.window_ms than risk.entries_per_window_max",
     "more exits in risk.window_ms than risk.exits_per_window_max; a loop gone wrong",
     "its venue is disabled for entries; `overmind venues` says why, and enables it again",
+];
+
+/// Why an event led to nothing, in the order of [`Pass::names`].
+const PASSES: [&str; Pass::COUNT] = [
+    "the event is no occasion for anything; usual",
+    "the launch passed every filter, but strategy.launches_enabled is off",
+    "the launcher's own buy follows in the same transaction; the decision falls there",
+    "the launcher put in less than strategy.dev_buy_min_lamports, or nothing yet",
+    "the launcher put in more than strategy.dev_buy_max_lamports",
+    "the creator is on the deny list",
+    "there is an allow list, and the creator is not on it",
+    "the launch is too many slots ago",
+    "the curve must not be traded; the market's untradable counters say why",
+    "no quote at this price, or our buy would complete the curve",
+    "an exit is on its way already",
+    "the position has reached neither target nor stop nor its end; usual",
+    "the coin has left its curve and no pool of it is known",
+    "our own entry is on its way",
+    "an exit failed lately, and the next try waits",
+    "our own buy would move the pool's price further than the slippage allows: it holds too little",
+    "a cashback coin, which nothing that is built could sell once its curve sells out",
+    "an entry on a lane where failures land, while no account data says whether it filled",
+];
+
+/// Why a venue is disabled for entries, in the order of [`Disabled::ALL`].
+const VENUES: [&str; Disabled::ALL.len()] = [
+    "its check at start is not over; it ends by itself",
+    "what we build for it failed in simulation; `overmind doctor --venues` shows the error",
+    "its program was replaced or its code moved since it was accepted; check it, then `overmind venues --enable`",
+    "a global, configuration or fee account changed since it was accepted; check it, then `overmind venues --enable`",
+    "transactions of ours ended with errors 2006, 6000 or 6062 too often; `overmind doctor --venues`",
+    "venues.json of the state directory cannot be read, so what was accepted is not known; `overmind venues --enable`",
+];
+
+/// Why an instruction of a program that is read gave no event, in the order of [`DecodeReject::names`].
+const DECODE: [&str; DecodeReject::COUNT] = [
+    "an instruction that is not followed: claims, sweeps, administration; usual",
+    "its data ends before a required argument; it fails on the chain, too",
+    "it names fewer accounts than it needs; it fails on the chain, too",
+    "a required signer is behind a lookup table, which the runtime refuses",
+    "an argument has a value that the program refuses or that is not known here; when it grows the layout may have moved",
+    "a router's route has a step of unknown length, so nothing of it is inferred",
 ];
 
 /// What is counted of a source, in the order of [`SourceTally::named`].
@@ -146,6 +190,18 @@ fn codes() -> Vec<(String, String)> {
         .into_iter()
         .zip(INTENTS)
         .map(|(name, text)| (format!("risk.{name}"), text));
+    let passes = Pass::names()
+        .into_iter()
+        .zip(PASSES)
+        .map(|(name, text)| (format!("pass.{name}"), text));
+    let venues = Disabled::ALL
+        .into_iter()
+        .zip(VENUES)
+        .map(|(reason, text)| (format!("venue.{}", reason.name()), text));
+    let decode = DecodeReject::names()
+        .into_iter()
+        .zip(DECODE)
+        .map(|(name, text)| (format!("decode.{name}"), text));
     let signals =
         NackReason::all().map(|reason| (format!("signal.{}", reason.name()), reason.hint()));
     let sources = SourceTally::default()
@@ -162,6 +218,9 @@ fn codes() -> Vec<(String, String)> {
     datagrams
         .chain(sources)
         .chain(intents)
+        .chain(passes)
+        .chain(venues)
+        .chain(decode)
         .chain(signals)
         .chain(counters)
         .map(|(name, text)| (name, text.to_owned()))
@@ -187,6 +246,9 @@ mod tests {
                 + SourceTally::default().named().len()
                 + OF_SOURCES.len()
                 + Refusal::COUNT
+                + Pass::COUNT
+                + Disabled::ALL.len()
+                + DecodeReject::COUNT
                 + NackReason::all().count()
                 + counters::groups()
                     .iter()

@@ -216,13 +216,17 @@ fn venues(
     state: &StateDir,
     embedded: bool,
 ) -> Result<VenueWatch, Failure> {
-    let mut watched = plan.venues.clone();
-    watched.rpc = watched.rpc.filter(|_| !embedded);
-    if let Some(node) = &watched.rpc {
-        errln!("venues are checked against {node}");
+    let control = Arc::clone(control);
+    if embedded {
+        return Ok(VenueWatch::unchecked(control));
     }
-    let (control, home) = (Arc::clone(control), (!embedded).then(|| state.path()));
-    Ok(VenueWatch::start(&watched, &plan.builder, control, home)?)
+    let home = Some(state.path());
+    Ok(VenueWatch::start(
+        &plan.venues,
+        &plan.builder,
+        control,
+        home,
+    )?)
 }
 
 fn sources_log(

@@ -15,6 +15,8 @@ use crate::cli::{VenuesArgs, exit};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Looks until a check is given up: each of its questions is bounded, but there may be many.
 const LOOKS_MAX: usize = 1_200;
+/// Looks until what was asked for is in the record on disk: it is written a few times a second, or not at all.
+const DISK_LOOKS_MAX: usize = 6;
 
 /// Asks, prints, and returns the exit code.
 #[must_use]
@@ -44,6 +46,9 @@ pub fn run(args: &VenuesArgs) -> u8 {
     if args.target.json {
         outln!("{answer}");
     } else if answer["ok"] == true {
+        if let Some(enabled) = answer["asked"]["words"].as_str() {
+            outln!("{}", printable(enabled));
+        }
         out!("{}", in_words(&answer));
     } else {
         errln!("overmind: {}", plain(&answer["error"]));
@@ -58,22 +63,53 @@ fn enable(socket: &Path, venue: Venue, forced: bool) -> Result<Value, AdminError
         return Ok(asked);
     }
     let name = Venue::names()[venue as usize];
+    let mut looks_at_disk = 0;
     for _ in 0..LOOKS_MAX {
-        let listed = ask(socket, Request::Venues)?;
+        let mut listed = ask(socket, Request::Venues)?;
         let pending = listed["pending"].as_array();
         if pending.is_some_and(|pending| pending.iter().any(|waits| waits == name)) {
             std::thread::sleep(LOOK_EVERY);
             continue;
         }
-        return Ok(match listed["refusals"].get(name) {
-            Some(why) if !forced => json!({"ok": false, "error": why}),
-            _ => listed,
+        if let (Some(why), false) = (listed["refusals"].get(name), forced) {
+            return Ok(json!({"ok": false, "error": why}));
+        }
+        // Said when a restart remembers it, if that is soon.
+        if listed["unsaved"] == true && looks_at_disk < DISK_LOOKS_MAX {
+            looks_at_disk += 1;
+            std::thread::sleep(LOOK_EVERY);
+            continue;
+        }
+        listed["asked"] = json!({
+            "venue": name,
+            "checked": !forced,
+            "words": outcome(&listed, name, forced),
         });
+        return Ok(listed);
     }
     let error = format!(
         "venue {name}: its check is not over yet; `overmind venues` shows what comes of it"
     );
     Ok(json!({"ok": false, "error": error}))
+}
+
+/// What `name` is after it was asked for, in a line.
+fn outcome(listed: &Value, name: &str, forced: bool) -> String {
+    let mut venues = listed["venues"].as_array().into_iter().flatten();
+    let venue = venues.find(|venue| venue["name"] == name);
+    let venue = venue.unwrap_or(&Value::Null);
+    let unsaved = match listed["unsaved"] == true {
+        true => "; not written to the record yet: a restart may forget it",
+        false => "",
+    };
+    if venue["enabled"] != true {
+        return format!("{name}: disabled ({})", plain(&venue["reason"]));
+    }
+    if forced {
+        return format!("{name}: enabled, unchecked{unsaved}");
+    }
+    let [buy, sell] = ["buy", "sell"].map(|side| plain(&venue[side]["verdict"]));
+    format!("{name}: enabled, checked: buy {buy}, sell {sell}{unsaved}")
 }
 
 fn exit_code(answer: &Value, enabled: Option<Venue>) -> u8 {
@@ -133,7 +169,7 @@ fn in_words(answer: &Value) -> String {
         }
     }
     let _ = match (answer["node"].as_str(), answer["looked_s"].as_u64()) {
-        (None, _) => writeln!(out, "not checked: no RPC node is named ([venues] rpc)"),
+        (None, _) => writeln!(out, "not checked: {}", plain(&answer["not_checked"])),
         (Some(node), None) => writeln!(out, "{}: has told nothing yet", printable(node)),
         (Some(node), Some(seconds)) => {
             writeln!(
@@ -162,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_list_says_what_is_disabled_why_and_what_nobody_knows() {
-        let answer = json!({"ok": true, "node": null, "looked_s": null, "last_failure": "", "venues": [
+        let answer = json!({"ok": true, "node": null, "not_checked": "no RPC node is named", "looked_s": null, "last_failure": "", "venues": [
             {"name": "pump_v3", "enabled": true, "program_slot": 7,
              "buy": {"verdict": "passed", "units": 51_780, "units_asked": 130_000, "why": null},
              "sell": {"verdict": "unknown", "why": "no recent trader holds what was traded"}},
@@ -181,6 +217,17 @@ mod tests {
         assert_eq!(exit_code(&answer, None), exit::FAILED);
         assert_eq!(exit_code(&answer, Some(Venue::PumpV3)), exit::OK);
         assert_eq!(exit_code(&answer, Some(Venue::PumpSwap)), exit::FAILED);
+        for (name, forced, said) in [
+            ("pump_v3", true, "pump_v3: enabled, unchecked"),
+            (
+                "pump_v3",
+                false,
+                "pump_v3: enabled, checked: buy passed, sell unknown",
+            ),
+            ("pump_swap", true, "pump_swap: disabled (terms_changed)"),
+        ] {
+            assert_eq!(outcome(&answer, name, forced), said);
+        }
         let refused = json!({"ok": false, "error": "no"});
         assert_eq!(exit_code(&refused, Some(Venue::PumpV3)), exit::REFUSED);
         assert_eq!(exit_code(&refused, None), exit::FAILED);

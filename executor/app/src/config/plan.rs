@@ -28,7 +28,7 @@ use shred_wire::shred::ShredLimits;
 use submit::BlockEngineConfig;
 
 use super::check::{Check, quoted};
-use super::{CaptureConfig, Config, ConfigError, Host, LockMemory, Mode};
+use super::{CaptureConfig, Config, ConfigError, Host, LockMemory, Mode, Policy, RelayConfig};
 use crate::stage::Seat;
 
 /// Most lamports any amount may name: more than will ever be (about 600 million SOL), and little enough that sums
@@ -326,6 +326,29 @@ impl Config {
         (plan, check)
     }
 
+    /// Without leaders nothing is ever verified, and by default only what is verified is acted on.
+    fn warn_of_idleness(&self, check: &mut Check) {
+        let ingest = &self.ingest;
+        let has_leaders = ingest.leaders_file.is_some() || ingest.leaders_rpc.is_some();
+        if has_leaders
+            || ingest.leaders_supplied
+            || self.engine.act_on_unverified
+            || self.relay != RelayConfig::default()
+        {
+            return;
+        }
+        for (index, source) in ingest.sources.iter().enumerate() {
+            if source.policy == Policy::Unverified {
+                check.warn(
+                    &format!("ingest.sources[{index}].policy"),
+                    quoted("unverified"),
+                    "nobody names the leaders, so nothing is ever verified, and engine.act_on_unverified is off: no trade comes of this source",
+                    "set ingest.leaders_rpc or ingest.leaders_file, or engine.act_on_unverified = true",
+                );
+            }
+        }
+    }
+
     /// What one section promises another.
     fn check_across(&self, check: &mut Check) {
         let (strategy, risk) = (&self.strategy, &self.risk);
@@ -356,6 +379,7 @@ impl Config {
             ("strategy.exit_tip_lamports", strategy.exit_tip_lamports),
         ];
         self.bundle.check_lane(self.submit.lane, tips, check);
+        self.warn_of_idleness(check);
         for (name, places) in [
             ("engine.curves_max", self.engine.curves_max),
             ("engine.pools_max", self.engine.pools_max),

@@ -139,7 +139,7 @@ pub struct VenuesConfig {
     pub check_at_start: bool,
     /// Pause between two looks at programs and fee accounts, seconds.
     pub watch_interval_s: u32,
-    /// Failures of our own with error 2006, 6000 or 6062 that disable a venue.
+    /// Failures of our own with error 2006, 6000 or 6062 that disable a venue, in two coins at least.
     pub failures_max: u32,
     /// The time within which they count, seconds.
     pub failures_window_s: u32,

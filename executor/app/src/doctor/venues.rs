@@ -10,9 +10,27 @@ use venue_check::{
     Chain, Checked, Checker, Prints, Record, Verdict, changes, look, shown, watched,
 };
 
+use super::{Finding, Level};
 use crate::cli::exit;
 use crate::config::{Config, Host, Plan};
-use crate::venues::{RECORD_FILE, chain_of, read_record, shown_verdict};
+use crate::venues::{RECORD_FILE, Unread, chain_of, read_record, shown_verdict};
+
+/// The record of the state directory, when it is there and cannot be read.
+pub(super) fn record_finding(state_dir: &Path) -> Option<Finding> {
+    let unread = read_record(&state_dir.join(RECORD_FILE))?.err()?;
+    Some(Finding {
+        check: "venues_record",
+        // `run` may be somebody else.
+        level: match unread.is_denied {
+            true => Level::Warn,
+            false => Level::Fail,
+        },
+        measured: printable(&unread.to_string()),
+        wanted: "a record that the user of `run` can read; without it `run` enters no venue"
+            .to_owned(),
+        fix: "look at it, then: overmind venues --enable VENUE".to_owned(),
+    })
+}
 
 /// Runs it, prints, and returns the exit code.
 pub(super) fn run(config: &Path, as_json: bool) -> u8 {
@@ -25,14 +43,20 @@ pub(super) fn run(config: &Path, as_json: bool) -> u8 {
         }
     };
     let record = read_record(&host.state_dir.join(RECORD_FILE));
-    let report = match &plan.venues.rpc {
+    let (record, unread) = match record {
+        Some(Err(unread)) => (None, Some(unread)),
+        Some(Ok(record)) => (Some(record), None),
+        None => (None, None),
+    };
+    let mut report = match &plan.venues.rpc {
         None => Report::nobody("no RPC node is named: write [venues] rpc, or ingest.leaders_rpc"),
         Some(endpoint) => match chain_of(endpoint) {
             // The end is kept for as long as is asked.
-            Ok((mut chain, _end)) => Report::of(&mut chain, &plan, record.and_then(Result::ok)),
+            Ok((mut chain, _end)) => Report::of(&mut chain, &plan, record),
             Err(error) => Report::nobody(&error.to_string()),
         },
     };
+    report.unread = unread;
     if as_json {
         outln!("{}", report.to_json());
     } else {
@@ -47,6 +71,8 @@ struct Report {
     accounts: Vec<AccountLine>,
     /// Why accounts could not be looked at.
     unseen: Option<String>,
+    /// What was accepted before cannot be read.
+    unread: Option<Unread>,
 }
 
 /// One account that venues depend on.
@@ -67,6 +93,7 @@ impl Report {
             checked: Vec::new(),
             accounts: Vec::new(),
             unseen: Some(why.to_owned()),
+            unread: None,
         }
     }
 
@@ -84,6 +111,7 @@ impl Report {
             checked: checked.collect(),
             accounts,
             unseen,
+            unread: None,
         }
     }
 
@@ -97,9 +125,10 @@ impl Report {
             .accounts
             .iter()
             .any(|account| account.state == "changed");
-        if is("failed") || changed {
+        let lost = self.unread.as_ref().map(|unread| !unread.is_denied);
+        if is("failed") || changed || lost == Some(true) {
             exit::FAILED
-        } else if is("unknown") || self.unseen.is_some() {
+        } else if is("unknown") || self.unseen.is_some() || lost.is_some() {
             exit::UNKNOWN
         } else {
             exit::OK
@@ -122,11 +151,34 @@ impl Report {
             "builders": builders.collect::<Vec<_>>(),
             "accounts": accounts.collect::<Vec<_>>(),
             "unseen": self.unseen.as_deref().map(printable),
+            "record": self.unread.as_ref().map(|unread| printable(&unread.to_string())),
         })
+    }
+
+    /// Why nothing at all is known of any builder, if that is the same for each.
+    fn all_unknown(&self) -> Option<&str> {
+        let mut whys = self.checked.iter().map(|checked| match &checked.verdict {
+            Verdict::Unknown(why) => Some(why.as_str()),
+            _ => None,
+        });
+        let first = whys.next()??;
+        whys.all(|why| why == Some(first)).then_some(first)
     }
 
     fn in_words(&self) -> String {
         let mut out = String::new();
+        let silent = self.all_unknown();
+        if let Some(why) = silent {
+            let why = printable(why);
+            let _ = writeln!(out, "every one unknown: {why}; is this a Solana RPC node?");
+        } else {
+            self.builders(&mut out);
+        }
+        self.rest(&mut out, silent);
+        out
+    }
+
+    fn builders(&self, out: &mut String) {
         let _ = writeln!(
             out,
             "{:<12} {:<5} {:<8} {:>7} of {:<8}",
@@ -152,6 +204,10 @@ impl Report {
         if self.checked.is_empty() {
             let _ = writeln!(out, "every one    -     unknown");
         }
+    }
+
+    /// Accounts, the record, and what it comes to.
+    fn rest(&self, out: &mut String, said: Option<&str>) {
         for account in &self.accounts {
             let AccountLine {
                 name,
@@ -167,7 +223,11 @@ impl Report {
                 let _ = writeln!(out, "          {words}");
             }
         }
-        if let Some(why) = &self.unseen {
+        if let Some(unread) = &self.unread {
+            let unread = printable(&unread.to_string());
+            let _ = writeln!(out, "{unread}: what `run` has accepted is not known");
+        }
+        if let Some(why) = self.unseen.as_deref().filter(|why| said != Some(why)) {
             let _ = writeln!(out, "could not be looked at: {}", printable(why));
         }
         let _ = writeln!(
@@ -179,7 +239,6 @@ impl Report {
                 _ => "nothing failed, but not everything could be checked",
             }
         );
-        out
     }
 }
 

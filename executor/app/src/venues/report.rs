@@ -25,6 +25,50 @@ pub fn shown_state(state: &VenueState) -> Value {
     })
 }
 
+/// What came of the check at start, in a line.
+pub(super) fn summary(found: &[Verdict], states: &[VenueState]) -> String {
+    let count = |word: &str| {
+        found
+            .iter()
+            .filter(|verdict| verdict.word() == word)
+            .count()
+    };
+    let (passed, failed, unknown) = (count("passed"), count("failed"), count("unknown"));
+    let why = found.iter().find_map(|verdict| match verdict {
+        Verdict::Unknown(why) => Some(format!(" ({why})")),
+        _ => None,
+    });
+    let passes = |state: &VenueState| {
+        let passed = |checked: &Checked| matches!(checked.verdict, Verdict::Passed { .. });
+        let checked = state.checked.as_ref();
+        checked.is_some_and(|both| both.iter().all(passed))
+    };
+    let names = |wanted: &dyn Fn(&VenueState) -> bool| {
+        let states = states.iter().filter(|state| wanted(state));
+        let names = states.map(|state| {
+            let name = Venue::names()[state.venue as usize];
+            match state.disabled {
+                Some(reason) => format!("{name} ({})", reason.name()),
+                None => name.to_owned(),
+            }
+        });
+        let names: Vec<String> = names.collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    format!(
+        "venues checked at start: {passed} builders passed, {failed} failed, {unknown} unknown{}; enabled: {}; \
+         entered unchecked: {}; disabled: {}",
+        why.unwrap_or_default(),
+        names(&|state| state.disabled.is_none() && passes(state)),
+        names(&|state| state.disabled.is_none() && !passes(state)),
+        names(&|state| state.disabled.is_some()),
+    )
+}
+
 /// One builder.
 #[must_use]
 pub fn shown_verdict(checked: &Checked) -> Value {

@@ -396,17 +396,76 @@ impl<T: Ticks> Engine<T> {
             let slot = truth.version.slot;
             if intent.mint != truth.mint
                 || slot < unknown.slot
+                // Of the same slot it may be older than the purchase of what is sold.
+                || (intent.side == Side::Sell && slot == unknown.slot)
                 || !lineage.builds_on(slot, unknown.slot)
             {
                 continue;
             }
             let has_landed = match intent.side {
                 Side::Buy => truth.tokens.0 >= held.saturating_add(intent.tokens.0),
-                Side::Sell => truth.tokens.0.saturating_add(intent.tokens.0) <= held,
+                // Had it not landed, at least that much would be there: what anybody gives us on top hides nothing.
+                Side::Sell => {
+                    let told = truth.tokens.0;
+                    told < intent.tokens.0 || told.saturating_add(intent.tokens.0) <= held
+                }
             };
             // A balance of the same slot may be older than the transaction; it cannot show what has not happened.
             if has_landed || slot > unknown.slot {
                 unknown.landed = Some(has_landed);
+            }
+        }
+    }
+
+    /// Brings a position down to the balance last told of its coin, once nothing of ours in the coin can explain the
+    /// difference: no transaction on its way or of unknown fate, none in a block that the balance may be older than.
+    /// More than is booked is left alone: anybody can give us tokens.
+    pub(super) fn reconcile(&mut self, mint: &Mint) {
+        let Some(position) = self.positions.get(mint) else {
+            return;
+        };
+        let Some((slot, told)) = self.positions.told(mint) else {
+            return;
+        };
+        let (opened_slot, booked) = (position.opened_slot, position.tokens);
+        let lineage = &self.lineage;
+        let is_after = |own: Slot| slot > own && lineage.builds_on(slot, own);
+        let is_void = slot < self.slot && !lineage.builds_on(self.slot, slot);
+        let mut items = (0..self.inflight.count()).filter_map(|index| self.inflight.get(index));
+        let is_open = items.any(|item| {
+            item.intent.mint == *mint
+                && match &item.state {
+                    State::Pending(_) | State::Unknown(_) => true,
+                    State::Included(inclusion) => !is_after(inclusion.slot),
+                    State::Released => false,
+                }
+        });
+        if told >= booked || is_void || is_open || !is_after(opened_slot) {
+            return;
+        }
+        self.counters.holding_reconciled += 1;
+        self.hash.words([
+            tag::RECONCILED,
+            super::word(&mint.0),
+            slot.0,
+            booked.0,
+            told.0,
+        ]);
+        if told.0 == 0 {
+            self.write_off(mint);
+        } else {
+            let gone = TokenAmount(booked.0 - told.0);
+            self.gate.reduce(mint, gone);
+            self.positions.reduce(mint, gone);
+        }
+    }
+
+    /// The same for every position: what was told while an exit was out is looked at again when that is over.
+    pub(super) fn reconcile_all(&mut self) {
+        // Backwards: the last one moves to the place of one that closes.
+        for index in (0..self.positions.count()).rev() {
+            if let Some(mint) = self.positions.at(index).map(|position| position.mint) {
+                self.reconcile(&mint);
             }
         }
     }

@@ -11,6 +11,9 @@ use crate::armed::{Occasion, Order};
 use crate::ladders::{Due, FLOOR_SHARE, GridHashes, LadderDesk, Purpose, Shape, Thresholds};
 use crate::output::Ticks;
 
+/// Armed signals looked at in one go for each place there is.
+const SIGNAL_LOOKS: usize = 4;
+
 /// A rung chosen for an intent that has taken its terms.
 pub(super) struct Rung {
     held: Held,
@@ -20,8 +23,9 @@ pub(super) struct Rung {
 
 impl<T: Ticks> Engine<T> {
     /// Orders what is missing among what may be triggered soon, renews what is out of date, gives up what is not wanted.
-    /// Called when a block ends and when a signal or a position is new. Cost: a quote for each intent held ready, and a
-    /// draft for each ladder ordered.
+    /// Called when a block ends and when a position is new. Cost: a quote for each intent held ready, a draft for each
+    /// ladder ordered, and a quote for some armed signals in turn
+    /// while there is a free place.
     pub(super) fn look_after_ladders(&mut self) {
         // The desk is out of the engine meanwhile: both are needed whole.
         let Some(mut desk) = self.ladders.take() else {
@@ -29,24 +33,12 @@ impl<T: Ticks> Engine<T> {
         };
         desk.take_arrivals(&mut self.counters);
         let hashes = self.grid_hashes(desk.plan().blockhashes);
-        let newest = hashes.map(|hashes| hashes.hashes[0].slot);
-        for index in 0..desk.plan().held_max {
-            let Some(purpose) = desk.purpose(index) else {
-                continue;
-            };
-            let is_on_chain = |hash: &[u8; 32]| self.tracker.age_of(hash).is_some();
-            let due = self.due(purpose);
-            if due.is_none() || desk.is_off_chain(index, newest, is_on_chain) {
-                desk.cancel(index, &mut self.counters);
-            } else if let (Some(due), Some(hashes)) = (due, &hashes) {
-                self.renew(&mut desk, index, &due, hashes);
-            }
-        }
+        self.refresh(&mut desk, hashes.as_ref());
         if let Some(hashes) = &hashes {
             for index in 0..self.positions.count() {
                 if let Some(position) = self.positions.at(index) {
-                    let purpose = Purpose::Exit(position.mint);
-                    self.hold_ready(&mut desk, purpose, hashes);
+                    let mint = position.mint;
+                    self.hold_ready(&mut desk, &mint, None, hashes);
                 }
             }
             let signals = if self.armed.count() == 0 {
@@ -54,12 +46,68 @@ impl<T: Ticks> Engine<T> {
             } else {
                 self.armed.capacity()
             };
-            for index in 0..signals {
+            let (from, mut looks) = (self.ladder_turn, SIGNAL_LOOKS * desk.plan().held_max);
+            for index in (0..signals).map(|at| (from + at) % signals) {
+                if looks == 0 {
+                    self.ladder_turn = index;
+                    break;
+                }
                 if let Some((mint, order)) = self.armed.named_buy(index, self.now, self.slot) {
-                    let purpose = Purpose::Entry(mint, order.signal_id);
-                    self.hold_ready(&mut desk, purpose, hashes);
+                    looks -= 1;
+                    if !self.hold_ready(&mut desk, &mint, Some(&order), hashes) {
+                        break;
+                    }
                 }
             }
+        }
+        self.ladders = Some(desk);
+    }
+
+    /// Renews what is out of date and gives up what is not wanted. Cost: a quote for each intent held ready.
+    fn refresh(&mut self, desk: &mut LadderDesk, hashes: Option<&GridHashes>) {
+        let newest = hashes.map(|hashes| hashes.hashes[0].slot);
+        for index in 0..desk.plan().held_max {
+            let Some(purpose) = desk.purpose(index) else {
+                continue;
+            };
+            let is_on_chain = |hash: &[u8; 32]| self.tracker.age_of(hash).is_some();
+            let due = match purpose {
+                Purpose::Exit(mint) => self.due_exit(&mint),
+                Purpose::Entry(mint, signal_id) => {
+                    let order = desk.armed_index(index);
+                    let named =
+                        order.and_then(|order| self.armed.named_buy(order, self.now, self.slot));
+                    let is_it =
+                        |(of, order): &(Mint, Order)| *of == mint && order.signal_id == signal_id;
+                    named
+                        .filter(is_it)
+                        .and_then(|(_, order)| self.due_entry(&mint, &order))
+                }
+            };
+            self.counters.ladder_reckoned += 1;
+            if due.is_none() || desk.is_off_chain(index, newest, is_on_chain) {
+                desk.cancel(index, &mut self.counters);
+            } else if let (Some(due), Some(hashes)) = (due, hashes) {
+                self.renew(desk, index, &due, hashes);
+            }
+        }
+    }
+
+    /// Orders the ladder of the signal just armed, and of no other. One that is no buy may forbid some: what is held ready
+    /// is looked at again then.
+    pub(super) fn hold_armed(&mut self) {
+        let buy = self.armed.latest_named_buy(self.now, self.slot);
+        let Some(mut desk) = self.ladders.take() else {
+            return;
+        };
+        desk.take_arrivals(&mut self.counters);
+        let hashes = self.grid_hashes(desk.plan().blockhashes);
+        match (buy, &hashes) {
+            (Some((mint, order)), Some(hashes)) => {
+                self.hold_ready(&mut desk, &mint, Some(&order), hashes);
+            }
+            (Some(_), None) => {}
+            (None, hashes) => self.refresh(&mut desk, hashes.as_ref()),
         }
         self.ladders = Some(desk);
     }
@@ -71,7 +119,7 @@ impl<T: Ticks> Engine<T> {
             .armed
             .next_named_buy(self.rehearsed, self.now, self.slot);
         if let Some((mint, order)) = signal {
-            self.rehearse_due(self.due_entry(&mint, order.signal_id));
+            self.rehearse_due(self.due_entry(&mint, &order));
         }
         let turn = self.rehearsed.checked_rem(self.positions.count());
         if let Some(position) = turn.and_then(|turn| self.positions.at(turn)) {
@@ -91,28 +139,46 @@ impl<T: Ticks> Engine<T> {
         core::hint::black_box((due.map(|due| due.measure), rung));
     }
 
-    /// Reserves an intent for `purpose` and orders its first ladder, unless it has a place or there is none.
-    fn hold_ready(&mut self, desk: &mut LadderDesk, purpose: Purpose, hashes: &GridHashes) {
-        if desk.find(purpose).is_some() {
-            return;
-        }
-        let Some(due) = self.due(purpose) else {
-            return;
-        };
+    /// Reserves an intent for entering the coin by `order`, or without one for leaving it, and orders its first ladder,
+    /// unless it has a place. `false` when there is no place or no room for an order, so that no other of its kind need
+    /// be looked at.
+    fn hold_ready(
+        &mut self,
+        desk: &mut LadderDesk,
+        mint: &Mint,
+        order: Option<&Order>,
+        hashes: &GridHashes,
+    ) -> bool {
+        let purpose = order.map_or(Purpose::Exit(*mint), |order| {
+            Purpose::Entry(*mint, order.signal_id)
+        });
         if !desk.has_place(purpose) {
-            return;
+            return false;
         }
+        if desk.find(purpose).is_some() {
+            return true;
+        }
+        self.counters.ladder_reckoned += 1;
+        let due = match order {
+            Some(order) => self.due_entry(mint, order),
+            None => self.due_exit(mint),
+        };
+        let Some(due) = due else {
+            return true;
+        };
         if !desk.has_room() {
             self.counters.ladder_order_full += 1;
-            return;
+            return false;
         }
         let Some(index) = desk.vacancy(purpose, &mut self.counters) else {
-            return;
+            return false;
         };
-        if desk.open(index, purpose, self.next_intent) {
+        let armed_index = order.map_or(usize::MAX, |order| order.index);
+        if desk.open(index, purpose, armed_index, self.next_intent) {
             self.next_intent += 1;
             self.order(desk, index, &due, hashes);
         }
+        true
     }
 
     /// Orders the next ladder of the intent at `index` if it needs one.
@@ -144,14 +210,7 @@ impl<T: Ticks> Engine<T> {
         desk.order(index, due, draft, hashes, wallet_floor, &mut self.counters);
     }
 
-    /// What to order for `purpose` as things stand; `None` when it cannot be triggered.
-    fn due(&self, purpose: Purpose) -> Option<Due> {
-        match purpose {
-            Purpose::Exit(mint) => self.due_exit(&mint),
-            Purpose::Entry(mint, signal_id) => self.due_entry(&mint, signal_id),
-        }
-    }
-
+    /// What to order for leaving the coin as things stand; `None` when that cannot be triggered.
     fn due_exit(&self, mint: &Mint) -> Option<Due> {
         let position = self.positions.get(mint)?;
         let listing = self.listing(mint)?;
@@ -168,27 +227,21 @@ impl<T: Ticks> Engine<T> {
         })
     }
 
-    fn due_entry(&self, mint: &Mint, signal_id: u64) -> Option<Due> {
+    /// The same for entering it by `order`.
+    fn due_entry(&self, mint: &Mint, order: &Order) -> Option<Due> {
         // While we are in the coin, or on our way, no signal enters it.
         if self.positions.get(mint).is_some() || self.gate.exposure(mint).is_some() {
             return None;
         }
-        let order = self.order_of(mint, signal_id)?;
         let listing = self.listing(mint)?;
         let occasion = Occasion::Coin(*mint);
-        let entry = self.entry_asked(&listing, occasion, &order, self.slot, self.now)?;
+        let entry = self.entry_asked(&listing, occasion, order, self.slot, self.now)?;
         let intent = enter(&listing, &self.params, &entry).ok()?;
         Some(Due {
             intent,
             shape: Shape::Entry(entry.slippage),
             measure: intent.tokens.0,
         })
-    }
-
-    fn order_of(&self, mint: &Mint, signal_id: u64) -> Option<Order> {
-        let mut named = self.armed.named_buys(self.now, self.slot);
-        let is_it = |(of, order): &(Mint, Order)| of == mint && order.signal_id == signal_id;
-        named.find(is_it).map(|(_, order)| order)
     }
 
     /// The blockhash that a build would use now, and older ones of the stream behind it.

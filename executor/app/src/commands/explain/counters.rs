@@ -157,7 +157,7 @@ const RESOLVED: [Text; 21] = [
 ];
 
 /// Of the engine.
-const ENGINE: [Text; 18] = [
+const ENGINE: [Text; 20] = [
     ("launch_decoded", "launches seen"),
     ("trade_decoded", "trades seen"),
     (
@@ -198,6 +198,14 @@ const ENGINE: [Text; 18] = [
     (
         "holding_unexplained",
         "times account data told of coins that we hold without a position; look at the wallet",
+    ),
+    (
+        "holding_reconciled",
+        "positions that account data says are smaller than the books had them; they follow it down",
+    ),
+    (
+        "holding_surplus",
+        "times account data told of more tokens than the books have: gifts, or purchases from elsewhere",
     ),
     ("signal_armed", "signals of a brain that were taken"),
     (
