@@ -1496,6 +1496,9 @@ fn a_port_belongs_to_one_socket_whatever_is_spoken() {
     }
 }
 
+/// What is needed for anything to come of an unverified source without leaders.
+const ACTS: &str = "[engine]\nact_on_unverified = true\n";
+
 #[test]
 fn what_comes_to_nothing_is_warned_of() {
     let said = warned("[threads]\npark_us = 5\n", &host());
@@ -1505,9 +1508,14 @@ fn what_comes_to_nothing_is_warned_of() {
         of_kind("udp", "0.0.0.0:7", "")
             + &format!(
                 "[shredstream]\nenabled = true\nendpoint = \"http://127.0.0.1:1\"\nregions = [\"a\"]\n\
-                 source = \"a\"\nkey_file = \"/k\"\nannounce = \"{announce}\"\n"
+                 source = \"a\"\nkey_file = \"/k\"\nannounce = \"{announce}\"\n{ACTS}"
             )
     };
+    let idle = warned(&of_kind("udp", "0.0.0.0:7", ""), &host());
+    assert!(
+        idle.len() == 1 && idle[0].contains("no trade comes of this source"),
+        "{idle:?}"
+    );
     assert_eq!(
         warned(&stream("203.0.113.7:7"), &host()),
         Vec::<String>::new()
@@ -1535,7 +1543,7 @@ fn a_credential_is_checked_where_it_is_handed_over() {
         "quic",
         "0.0.0.0:1",
         &format!("identity_file = \"credential:node\"\npeers = [\"{KEY}\"]"),
-    );
+    ) + ACTS;
     assert_eq!(warned(&text, &host()), Vec::<String>::new());
     let said = warned(&text, &outside);
     assert!(

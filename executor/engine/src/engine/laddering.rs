@@ -93,8 +93,8 @@ impl<T: Ticks> Engine<T> {
         }
     }
 
-    /// Orders the ladder of the signal just armed, and of no other. One that is no buy may forbid some: what is held ready
-    /// is looked at again then.
+    /// Looks again at what is held ready, and orders the ladder of the signal just armed, of no other. Cost: a quote for
+    /// each place.
     pub(super) fn hold_armed(&mut self) {
         let buy = self.armed.latest_named_buy(self.now, self.slot);
         let Some(mut desk) = self.ladders.take() else {
@@ -102,12 +102,10 @@ impl<T: Ticks> Engine<T> {
         };
         desk.take_arrivals(&mut self.counters);
         let hashes = self.grid_hashes(desk.plan().blockhashes);
-        match (buy, &hashes) {
-            (Some((mint, order)), Some(hashes)) => {
-                self.hold_ready(&mut desk, &mint, Some(&order), hashes);
-            }
-            (Some(_), None) => {}
-            (None, hashes) => self.refresh(&mut desk, hashes.as_ref()),
+        // One that is no buy may forbid some; and the market moves within a block, too.
+        self.refresh(&mut desk, hashes.as_ref());
+        if let (Some((mint, order)), Some(hashes)) = (buy, &hashes) {
+            self.hold_ready(&mut desk, &mint, Some(&order), hashes);
         }
         self.ladders = Some(desk);
     }
