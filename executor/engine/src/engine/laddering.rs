@@ -24,8 +24,7 @@ pub(super) struct Rung {
 impl<T: Ticks> Engine<T> {
     /// Orders what is missing among what may be triggered soon, renews what is out of date, gives up what is not wanted.
     /// Called when a block ends and when a position is new. Cost: a quote for each intent held ready, a draft for each
-    /// ladder ordered, and a quote for some armed signals in turn
-    /// while there is a free place.
+    /// ladder ordered, and a quote for some armed signals in turn while there is a free place.
     pub(super) fn look_after_ladders(&mut self) {
         // The desk is out of the engine meanwhile: both are needed whole.
         let Some(mut desk) = self.ladders.take() else {
