@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use market::pools::{PoolState, PoolTruth, Succession};
 use market::pump::account::{BondingCurve, Global};
 use market::token::{ASSOCIATED_TOKEN_PROGRAM, MintAccount, TokenAccount, TokenProgram};
+use market::told::SLOTS_AHEAD_MAX;
 use market::{
     AccountReject, CurveTruth, FeeSchedule, FeedId, HoldingTruth, Key, LaunchLabAccounts,
     LookupTables, Mint, Program, PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts,
@@ -405,7 +406,7 @@ impl Assembler {
             .ok_or(Ignored::UntrackedCurve)?;
         let at = account.version();
         let known = self.curves.entry(account.key).or_insert(Version::NONE);
-        if !at.is_after(known) {
+        if !is_news(&at, known) {
             return Err(Ignored::Stale);
         }
         *known = at;
@@ -801,6 +802,15 @@ pub const COINS_FOUND_MAX: usize = 65_536;
 const LOOKUP_TABLE_PROGRAM: Key =
     market::base58::key("AddressLookupTab1e1111111111111111111111111");
 
+/// Whether to take what is told after `known` was.
+///
+/// Nobody here knows the chain's slot. But no node tells an account as it was hundreds of slots before what it told of it
+/// last: then that was of no slot there is, and must not make all that comes look old.
+fn is_news(told: &Version, known: &Version) -> bool {
+    told.is_after(known)
+        || told.feed.0 >= known.feed.0 && known.slot.0 > told.slot.0.saturating_add(SLOTS_AHEAD_MAX)
+}
+
 /// Keeps `value`, unless what is kept is as new.
 fn put<T>(
     kept: &mut HashMap<Key, Told<T>>,
@@ -809,7 +819,7 @@ fn put<T>(
 ) -> Result<(), Ignored> {
     let version = account.version();
     let known = kept.get(&account.key);
-    if known.is_some_and(|known| !version.is_after(&known.version)) {
+    if known.is_some_and(|known| !is_news(&version, &known.version)) {
         return Err(Ignored::Stale);
     }
     let told = Told {

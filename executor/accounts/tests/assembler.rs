@@ -140,6 +140,29 @@ fn vaults_of_two_transactions_make_no_price() {
     assert_eq!(feed.assembler.counters().account_stale, 1);
 }
 
+/// Regression: what was told of a slot far ahead made everything that came later look old.
+#[test]
+fn a_slot_that_was_none_does_not_outlive_the_next_telling() {
+    let mut feed = Feed::new();
+    let mut tell = |amount: u64, slot: u64| {
+        let _ = feed.take(POOL, &amm(), slot, slot);
+        let _ = feed.take(COIN_VAULT, &token_account(COIN, amount), slot, slot);
+        let _ = feed.take(PC_VAULT, &token_account(WRAPPED_SOL, amount), slot, slot);
+        let _ = feed.take(COIN, &mint(), slot, slot);
+        let last = feed.updates.pop();
+        feed.updates.clear();
+        match last {
+            Some(Update::Pool(truth)) => Some(truth.slot),
+            _ => None,
+        }
+    };
+    assert_eq!(tell(1, u64::MAX), Some(Slot(u64::MAX)));
+    assert_eq!(tell(2, 1_000), Some(Slot(1_000)));
+    // As old as a fork may make it.
+    assert_eq!(tell(3, 1_000 - 512), None);
+    assert_eq!(tell(3, 1_001), Some(Slot(1_001)));
+}
+
 fn is_dangerous(update: &Update) -> bool {
     matches!(update, Update::Pool(truth) if truth.is_dangerous)
 }

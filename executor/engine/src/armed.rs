@@ -99,6 +99,8 @@ pub(crate) struct ArmedTable {
     items: Box<[Option<Item>]>,
     /// Which items there are, a bit each: every event asks, and most of the table is empty.
     taken: Box<[u64]>,
+    /// First word of the mint that each item names: what an event's coin is compared with, since items are large and cold.
+    words: Box<[u64]>,
     count: usize,
     seen: Recent<u64>,
     policy: SignalPolicy,
@@ -123,6 +125,7 @@ impl ArmedTable {
         Self {
             items: vec![None; capacity].into_boxed_slice(),
             taken: vec![0; capacity.div_ceil(64)].into_boxed_slice(),
+            words: vec![0; capacity].into_boxed_slice(),
             count: 0,
             seen: Recent::new(SEEN_LEN),
             policy,
@@ -175,16 +178,12 @@ impl ArmedTable {
         if self.count == 0 {
             return None;
         }
-        let fits = |item: &Item| {
-            item.ready
-                && slot >= item.waits_until
-                && item.signal.signal.side == side
-                && meets(&item.signal, occasion)
-        };
+        let fits =
+            |item: &Item| item.ready && slot >= item.waits_until && item.signal.signal.side == side;
         let live =
             |item: &Item| item.signal.is_live_realtime(now.0) && !self.is_stale(&item.signal, slot);
         let (index, item) = self
-            .waiting()
+            .meeting(occasion)
             .filter(|(_, item)| fits(item) && live(item))
             .min_by_key(|(_, item)| item.ordinal)?;
         Some(item.order(index))
@@ -249,9 +248,8 @@ impl ArmedTable {
     /// Whether a live veto forbids entering the coin: its own, or one on launches when this is one.
     pub(crate) fn vetoes(&self, occasion: Occasion, now: Nanos, slot: Slot) -> bool {
         self.count > 0
-            && self.waiting().any(|(_, item)| {
+            && self.meeting(occasion).any(|(_, item)| {
                 item.signal.signal.is_veto()
-                    && meets(&item.signal, occasion)
                     && item.signal.is_live_realtime(now.0)
                     && !self.is_stale(&item.signal, slot)
             })
@@ -275,14 +273,39 @@ impl ArmedTable {
 
     /// Every item with its index.
     fn waiting(&self) -> impl Iterator<Item = (usize, &Item)> {
-        let words = self.taken.iter().zip((0..).step_by(64));
-        let indexes = words.flat_map(|(word, from)| {
-            // Each step takes the lowest bit off.
-            let rest = |word: &u64| Some(word & (word - 1)).filter(|rest| *rest != 0);
-            core::iter::successors(Some(*word).filter(|word| *word != 0), rest)
-                .map(move |word| from + word.trailing_zeros() as usize)
-        });
-        indexes.filter_map(|index| Some((index, self.items.get(index)?.as_ref()?)))
+        self.indexes().filter_map(|index| self.at(index))
+    }
+
+    /// Every item that is about `occasion`.
+    fn meeting(&self, occasion: Occasion) -> impl Iterator<Item = (usize, &Item)> {
+        let (Occasion::Coin(mint) | Occasion::Launch(mint)) = occasion;
+        let (named, is_launch) = (word(&mint.0), matches!(occasion, Occasion::Launch(_)));
+        self.indexes()
+            .filter(move |index| {
+                let word = self.words[*index];
+                word == named || (is_launch && word == NEXT_LAUNCH_WORD)
+            })
+            .filter_map(|index| self.at(index))
+            .filter(move |(_, item)| meets(&item.signal, occasion))
+    }
+
+    fn at(&self, index: usize) -> Option<(usize, &Item)> {
+        Some((index, self.items.get(index)?.as_ref()?))
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = usize> {
+        let mut words = self.taken.iter();
+        let (mut rest, mut end) = (0u64, 0);
+        core::iter::from_fn(move || {
+            while rest == 0 {
+                rest = *words.next()?;
+                end += 64;
+            }
+            let index = end - 64 + rest.trailing_zeros() as usize;
+            // The lowest bit off.
+            rest &= rest - 1;
+            Some(index)
+        })
     }
 
     fn forget(&mut self, index: usize) {
@@ -338,6 +361,7 @@ impl ArmedTable {
         let vacant = self.items.iter().position(Option::is_none);
         let index = vacant.ok_or(ArmReject::TableFull)?;
         self.taken[index / 64] |= 1 << (index % 64);
+        self.words[index] = word(&signal.signal.mint);
         self.items[index] = Some(Item {
             signal,
             ready,
@@ -355,6 +379,14 @@ impl ArmedTable {
         let as_of = signal.signal.as_of_slot;
         self.slots_max > 0 && as_of > 0 && slot.0 > as_of.saturating_add(self.slots_max)
     }
+}
+
+/// As [`word`] has it of a signal that names no coin.
+const NEXT_LAUNCH_WORD: u64 = 0;
+
+fn word(mint: &[u8; 32]) -> u64 {
+    let first = mint.first_chunk();
+    first.map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 fn meets(signal: &ArmedSignal, occasion: Occasion) -> bool {

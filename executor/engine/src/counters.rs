@@ -143,12 +143,13 @@ impl Counters {
     /// What was counted about presigned ladders, with names for metrics; refusals are in
     /// [`Counters::ladder_refused`] by [`NoRung::names`].
     #[must_use]
-    pub const fn ladders_named(&self) -> [(&'static str, u64); 7] {
+    pub const fn ladders_named(&self) -> [(&'static str, u64); 8] {
         [
             ("ladder_ordered", self.ladder_ordered),
             ("ladder_renewed", self.ladder_renewed),
             ("ladder_cancelled", self.ladder_cancelled),
             ("ladder_released", self.ladder_released),
+            ("ladder_reckoned", self.ladder_reckoned),
             ("ladder_order_full", self.ladder_order_full),
             ("ladder_failed", self.ladder_failed),
             ("ladder_late", self.ladder_late),

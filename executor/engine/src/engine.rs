@@ -10,6 +10,7 @@ use brain_wire::{ArmedSignal, Side as SignalSide};
 use bundle::{
     BlockhashCell, BlockhashSource, BlockhashTracker, Builder, BundleCell, RecentBlockhash,
 };
+use market::told::SLOTS_AHEAD_MAX;
 use market::{
     Applied, Circumstances, Corrected, Curve, CurveTable, CurveTruth, Decoded, HoldingTruth,
     Lamports, Lineage, Listing, LookupTables, MarketEvent, Mint, PoolAction, PoolApplied,
@@ -18,7 +19,9 @@ use market::{
 use risk::{Approved, Control, Disabled, Failures, Gate, Limits, Reservation};
 use shred_resolve::{BlockEnd, Equivocation, ResolvedTxn, Retract, RetractReason, Sink, Verdict};
 use shred_wire::{Nanos, Slot};
-use strategy::{Entry, Intent, LaneClass, Origin, ParamError, Params, Pass, Position};
+use strategy::{
+    Entry, Exit, Intent, LaneClass, Origin, ParamError, Params, Pass, Position, Proposal,
+};
 use strategy::{consider, consider_time, creator_denied, enter, exit};
 
 use crate::armed::{ArmReject, ArmedTable, Occasion, Order};
@@ -38,9 +41,6 @@ const SWEEP_EVERY: Nanos = Nanos(10_000_000);
 const UNVERIFIED_LEN: usize = 4_096;
 /// What a transaction without lookups is read with.
 static NO_TABLES: &LookupTables = &LookupTables::none();
-/// How far account data may be ahead of the shreds: what is further is no slot of this chain, and believing it would make
-/// all that comes later look old.
-const TRUTH_AHEAD_MAX: u64 = 512;
 /// How far the last account data may be behind the shreds for a lane on which failures land: without it nobody would know
 /// whether an entry filled.
 const TRUTH_BEHIND_MAX: u64 = 32;
@@ -211,7 +211,18 @@ impl<T: Ticks> Engine<T> {
     ///
     /// Unverified transactions are only counted unless [`EngineConfig::act_on_unverified`] says otherwise.
     pub fn transaction<O: Output + ?Sized>(&mut self, txn: &ResolvedTxn<'_>, out: &mut O) {
-        self.stages.entered = self.ticks.now();
+        let entered = self.ticks.now();
+        self.transaction_at(entered, txn, out);
+    }
+
+    /// [`Engine::transaction`] by a host that has just read the engine's clock.
+    pub fn transaction_at<O: Output + ?Sized>(
+        &mut self,
+        entered: u64,
+        txn: &ResolvedTxn<'_>,
+        out: &mut O,
+    ) {
+        self.stages.entered = entered;
         self.counters.transaction_handled += 1;
         if !self.admits(txn) {
             return;
@@ -283,9 +294,9 @@ impl<T: Ticks> Engine<T> {
         self.sweep_if_due(out);
     }
 
-    /// For when nothing waits: reckons what one of the armed signals and one of the positions would lead to and forgets it,
-    /// so that code and state are in the caches when their trigger comes. Decides and changes nothing, so it may be called
-    /// as often as one likes, or never. Cost: up to some 500 ns.
+    /// For when nothing waits: puts ladders that have come in where a trigger would put them first, reckons what one of the
+    /// armed signals and one of the positions would lead to and forgets it, so that code and state are in the caches when
+    /// their trigger comes. Decides nothing, so it may be called as often as one likes, or never. Cost: up to some 500 ns.
     pub fn rehearse(&mut self) {
         self.rehearse_next();
     }
@@ -450,17 +461,14 @@ impl<T: Ticks> Engine<T> {
             let Some(listing) = self.listing(&position.mint) else {
                 continue;
             };
-            let slippage = self.params.stop_slippage;
-            let left = exit(
-                &listing,
-                position,
-                &self.params,
-                Origin::Stop,
-                slippage,
-                self.slot,
-                self.now,
-            );
-            self.follow(left.map(|intent| (intent, None)), out);
+            let now = Exit {
+                origin: Origin::Stop,
+                slippage: self.params.stop_slippage,
+                slot: self.slot,
+                at: self.now,
+            };
+            let left = exit(&listing, position, &self.params, &now);
+            self.follow(left.map(|proposal| (proposal, None)), out);
         }
     }
 
@@ -651,9 +659,18 @@ impl<T: Ticks> Engine<T> {
         }
     }
 
-    /// Whether account data of that slot can be; anything before the first shred.
+    /// Whether account data of that slot can be; anything before the first shred, which may say otherwise.
     const fn is_believable(&self, slot: Slot) -> bool {
-        self.slot.0 == 0 || slot.0 <= self.slot.0.saturating_add(TRUTH_AHEAD_MAX)
+        self.slot.0 == 0 || slot.0 <= self.slot.0.saturating_add(SLOTS_AHEAD_MAX)
+    }
+
+    /// The first shred has come: what account data said before of slots that cannot be is void.
+    #[cold]
+    fn begin_at(&mut self, slot: Slot) {
+        let last = Slot(slot.0.saturating_add(SLOTS_AHEAD_MAX));
+        self.curves.disbelieve_after(last);
+        self.pools.disbelieve_after(last);
+        self.told = self.told.filter(|told| *told <= last);
     }
 
     /// What just came in and prices a coin that we hold, or are about to, must not give way.
@@ -760,6 +777,9 @@ impl<T: Ticks> Engine<T> {
     }
 
     fn advance(&mut self, slot: Slot, now: Nanos) {
+        if self.slot.0 == 0 && slot.0 > 0 {
+            self.begin_at(slot);
+        }
         self.slot = self.slot.max(slot);
         self.now = self.now.max(now);
     }
@@ -914,17 +934,19 @@ impl<T: Ticks> Engine<T> {
             let considered = consider(listing, Some(position), &self.params, event, event.at());
             let chosen = match considered {
                 Err(Pass::Holding) => self.signalled_exit(listing, position).ok_or(Pass::Holding),
-                considered => considered.map(|intent| (intent, None)),
+                considered => considered.map(|proposal| (proposal, None)),
             };
             return self.follow(self.unless_deferred(chosen), out);
         }
         if self.gate.exposure(&mint).is_some() {
-            return self.follow(Err(Pass::Entering), out);
+            return self.pass(Pass::Entering);
         }
-        let chosen = match consider(listing, None, &self.params, event, event.at()) {
-            Ok(intent) => self
+        let considered = consider(listing, None, &self.params, event, event.at());
+        let is_launch = matches!(considered, Ok(_) | Err(Pass::LaunchesOff));
+        let mut chosen = match considered {
+            Ok(proposal) => self
                 .signalled_entry(listing, Occasion::Launch(mint), event)
-                .map_or_else(|| self.unless_vetoed(intent, Occasion::Launch(mint)), Ok),
+                .map_or_else(|| self.unless_vetoed(proposal, Occasion::Launch(mint)), Ok),
             Err(Pass::LaunchesOff) => self
                 .signalled_entry(listing, Occasion::Launch(mint), event)
                 .ok_or(Chosen::Pass(Pass::LaunchesOff)),
@@ -933,12 +955,15 @@ impl<T: Ticks> Engine<T> {
                 .signalled_entry(listing, Occasion::Coin(mint), event)
                 .ok_or(Chosen::Pass(pass)),
         };
-        match chosen {
-            Ok((intent, _)) if intent.lane == LaneClass::Public && !self.is_told() => {
-                self.follow(Err(Pass::NoAccountData), out)
+        match &mut chosen {
+            Ok((proposal, _)) if proposal.intent.lane == LaneClass::Public && !self.is_told() => {
+                self.pass(Pass::NoAccountData)
             }
-            Ok(chosen) => self.follow(Ok(chosen), out),
-            Err(Chosen::Pass(pass)) => self.follow(Err(pass), out),
+            Ok((proposal, _)) if !self.is_price_proven(&proposal.intent, is_launch) => {
+                self.pass(Pass::PriceUnproven)
+            }
+            Ok((proposal, order)) => self.carry_out(proposal, *order, out),
+            Err(Chosen::Pass(pass)) => self.pass(*pass),
             Err(Chosen::Vetoed) => self.counters.entry_vetoed += 1,
         }
     }
@@ -947,6 +972,20 @@ impl<T: Ticks> Engine<T> {
     fn is_told(&self) -> bool {
         self.told
             .is_some_and(|told| self.slot.0.saturating_sub(told.0) <= TRUTH_BEHIND_MAX)
+    }
+
+    /// Whether the price of an entry is near what account data said last, while any comes in; a launch's, near what its curve
+    /// began with. Transactions that fail move what we know of a price as any other does: whoever makes it up could have
+    /// us pay it, by moving the true one there just before us.
+    fn is_price_proven(&self, intent: &Intent, is_launch: bool) -> bool {
+        let bound = self.params.entry_move_max;
+        if bound.0 == 0 || !(is_launch || self.is_told()) {
+            return true;
+        }
+        match intent.accounts.pool() {
+            None => self.curves.is_near_told(&intent.mint, bound),
+            Some(pool) => self.pools.is_near_told(pool, bound),
+        }
     }
 
     /// Adds what of a transaction was not read.
@@ -971,14 +1010,14 @@ impl<T: Ticks> Engine<T> {
     /// The launch entry of the strategy's own, if no veto stands.
     fn unless_vetoed(
         &self,
-        intent: Intent,
+        proposal: Proposal,
         occasion: Occasion,
-    ) -> Result<(Intent, Option<Order>), Chosen> {
+    ) -> Result<(Proposal, Option<Order>), Chosen> {
         let vetoed = self.armed.vetoes(occasion, self.now, self.slot);
         if vetoed {
             Err(Chosen::Vetoed)
         } else {
-            Ok((intent, None))
+            Ok((proposal, None))
         }
     }
 
@@ -989,13 +1028,13 @@ impl<T: Ticks> Engine<T> {
         listing: &Listing<'_>,
         occasion: Occasion,
         event: &MarketEvent,
-    ) -> Option<(Intent, Option<Order>)> {
+    ) -> Option<(Proposal, Option<Order>)> {
         let order = self
             .armed
             .order(occasion, SignalSide::Buy, self.now, self.slot)?;
         let entry = self.entry_asked(listing, occasion, &order, event.slot(), event.at())?;
-        let intent = enter(listing, &self.params, &entry).ok()?;
-        Some((intent, Some(order)))
+        let proposal = enter(listing, &self.params, &entry).ok()?;
+        Some((proposal, Some(order)))
     }
 
     /// What `order` asks for, unless a veto stands or the creator is denied.
@@ -1030,41 +1069,34 @@ impl<T: Ticks> Engine<T> {
         &self,
         listing: &Listing<'_>,
         position: &Position,
-    ) -> Option<(Intent, Option<Order>)> {
+    ) -> Option<(Proposal, Option<Order>)> {
         let order = self.armed.order(
             Occasion::Coin(position.mint),
             SignalSide::Sell,
             self.now,
             self.slot,
         )?;
-        let slippage = order.max_slippage.min(self.params.stop_slippage);
-        let origin = Origin::Signal(order.signal_id);
-        let intent = exit(
-            listing,
-            position,
-            &self.params,
-            origin,
-            slippage,
-            self.slot,
-            self.now,
-        )
-        .ok()?;
-        Some((intent, Some(order)))
+        let asked = Exit {
+            origin: Origin::Signal(order.signal_id),
+            slippage: order.max_slippage.min(self.params.stop_slippage),
+            slot: self.slot,
+            at: self.now,
+        };
+        let proposal = exit(listing, position, &self.params, &asked).ok()?;
+        Some((proposal, Some(order)))
     }
 
     /// The exit chosen, unless one for the same reason failed so lately that this one has to wait.
     fn unless_deferred(
         &self,
-        chosen: Result<(Intent, Option<Order>), Pass>,
-    ) -> Result<(Intent, Option<Order>), Pass> {
-        let (intent, order) = chosen?;
-        if self
-            .positions
-            .is_deferred(&intent.mint, intent.origin, self.slot)
-        {
+        chosen: Result<(Proposal, Option<Order>), Pass>,
+    ) -> Result<(Proposal, Option<Order>), Pass> {
+        let (proposal, order) = chosen?;
+        let Intent { mint, origin, .. } = &proposal.intent;
+        if self.positions.is_deferred(mint, *origin, self.slot) {
             return Err(Pass::ExitDeferred);
         }
-        Ok((intent, order))
+        Ok((proposal, order))
     }
 
     /// What was intended did not leave, or came back: an exit like it must not follow at the next event.
@@ -1078,32 +1110,46 @@ impl<T: Ticks> Engine<T> {
     /// Places what was chosen, or counts why nothing was.
     fn follow<O: Output + ?Sized>(
         &mut self,
-        chosen: Result<(Intent, Option<Order>), Pass>,
+        mut chosen: Result<(Proposal, Option<Order>), Pass>,
         out: &mut O,
     ) {
-        match chosen {
-            Ok((intent, order)) => {
-                let is_handed = self.place(intent, out);
-                match order {
-                    Some(order) if is_handed => {
-                        self.armed.fire(&order);
-                        self.counters.signal_fired += 1;
-                    }
-                    Some(order) => {
-                        let is_spent = self.armed.refused(&order, self.slot);
-                        self.counters.signal_refused += u64::from(is_spent);
-                    }
-                    None => {}
-                }
+        match &mut chosen {
+            Ok((proposal, order)) => self.carry_out(proposal, *order, out),
+            Err(pass) => self.pass(*pass),
+        }
+    }
+
+    /// Counts why nothing was chosen.
+    const fn pass(&mut self, pass: Pass) {
+        self.counters.passed[pass as usize] += 1;
+    }
+
+    /// Places what was chosen; the signal behind it, if one is, has fired or was refused.
+    fn carry_out<O: Output + ?Sized>(
+        &mut self,
+        proposal: &mut Proposal,
+        order: Option<Order>,
+        out: &mut O,
+    ) {
+        let is_handed = self.place(proposal, out);
+        match order {
+            Some(order) if is_handed => {
+                self.armed.fire(&order);
+                self.counters.signal_fired += 1;
             }
-            Err(pass) => self.counters.passed[pass as usize] += 1,
+            Some(order) => {
+                let is_spent = self.armed.refused(&order, self.slot);
+                self.counters.signal_refused += u64::from(is_spent);
+            }
+            None => {}
         }
     }
 
     /// Gate, builder, ring: the intent becomes a bundle or a counted refusal, which defers the next exit. Whether it was
     /// handed over.
-    fn place<O: Output + ?Sized>(&mut self, mut intent: Intent, out: &mut O) -> bool {
-        let rung = self.rung_for(&mut intent);
+    fn place<O: Output + ?Sized>(&mut self, proposal: &mut Proposal, out: &mut O) -> bool {
+        let Proposal { intent, given } = proposal;
+        let rung = self.rung_for(intent, *given);
         if intent.id == 0 {
             intent.id = self.next_intent;
             self.next_intent += 1;
@@ -1115,21 +1161,21 @@ impl<T: Ticks> Engine<T> {
             ..Stages::default()
         };
         self.stages.decided = self.ticks.now();
-        let checked = self.gate.check(intent, self.now);
+        let checked = self.gate.check(*intent, self.now);
         self.stages.gated = self.ticks.now();
         let approved = match checked {
             Ok(approved) => approved,
             Err(refusal) => {
                 self.give_up_rung(rung);
-                self.hash_intent(&intent);
+                self.hash_intent(intent);
                 self.hash.words([tag::REFUSED, refusal as u64]);
-                self.defer(&intent);
-                out.note(&Note::Refused(&intent, refusal));
+                self.defer(intent);
+                out.note(&Note::Refused(intent, refusal));
                 return false;
             }
         };
         let Some(blockhash) = self.signed(&approved, rung) else {
-            self.defer(&intent);
+            self.defer(intent);
             self.gate.release(approved.into_reservation());
             return false;
         };
@@ -1138,16 +1184,16 @@ impl<T: Ticks> Engine<T> {
         let taken = out.bundle(&self.cell);
         self.stages.handed = self.ticks.now();
         self.return_spent();
-        self.hash_intent(&intent);
+        self.hash_intent(intent);
         if !taken {
             self.counters.bundle_refused += 1;
             self.hash.word(tag::RING_FULL);
-            self.defer(&intent);
+            self.defer(intent);
             self.gate.release(approved.into_reservation());
             return false;
         }
-        self.handed(&intent, blockhash, approved.into_reservation());
-        out.note(&Note::Handed(&intent));
+        self.handed(intent, blockhash, approved.into_reservation());
+        out.note(&Note::Handed(intent));
         true
     }
 
@@ -1223,7 +1269,7 @@ impl<T: Ticks> Engine<T> {
             let chosen = match consider_time(&listing, position, &self.params, self.slot, self.now)
             {
                 Err(Pass::Holding) => self.signalled_exit(&listing, position).ok_or(Pass::Holding),
-                considered => considered.map(|intent| (intent, None)),
+                considered => considered.map(|proposal| (proposal, None)),
             };
             let chosen = self.unless_deferred(chosen);
             if chosen.is_ok() {

@@ -146,6 +146,8 @@ impl Purpose {
 pub(crate) struct Due {
     /// As if triggered now; without an id.
     pub(crate) intent: Intent,
+    /// What the market gives for it.
+    pub(crate) given: u64,
     /// What the grid is made around; a different one needs another grid.
     pub(crate) shape: Shape,
     /// Where the market is: what moves the grid when it leaves its middle.

@@ -5,6 +5,8 @@
 pub(crate) struct Recent<T> {
     values: Box<[Option<T>]>,
     next: usize,
+    /// How many there are, from the first place on.
+    count: usize,
 }
 
 impl<T: Copy> Recent<T> {
@@ -12,6 +14,7 @@ impl<T: Copy> Recent<T> {
         Self {
             values: vec![None; len].into_boxed_slice(),
             next: 0,
+            count: 0,
         }
     }
 
@@ -20,10 +23,11 @@ impl<T: Copy> Recent<T> {
     pub(crate) fn push(&mut self, value: T) -> Option<T> {
         let displaced = self.values[self.next].replace(value);
         self.next = (self.next + 1) % self.values.len();
+        self.count = (self.count + 1).min(self.values.len());
         displaced
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.values.iter().flatten()
+        self.values[..self.count].iter().flatten()
     }
 }

@@ -5,9 +5,10 @@
 
 mod common;
 
+use bundle::{BuilderConfig, LookupTable};
 use common::{World, config, sale, signal};
 use engine::EngineConfig;
-use market::{Amounts, Lamports, MarketEvent, Mint, Side, Trade, decode};
+use market::{Amounts, Key, Lamports, LookupTables, MarketEvent, Mint, Side, Trade, decode};
 use risk::{Mode, Refusal};
 use shred_resolve::{Equivocation, Retract, RetractReason, Verdict};
 use shred_wire::txn::TxnView;
@@ -99,6 +100,52 @@ fn included_profit_and_exit_close_the_circle() {
         "included Sell true",
     ];
     assert_eq!(world.passed_notes(), notes);
+}
+
+/// Goal: what we leave to a lookup table of ours is still ours when it lands, as predicted.
+#[test]
+fn our_trades_through_a_table_are_booked_as_they_were_built() {
+    let made = BuilderConfig::default();
+    let addresses = made.lookup_addresses().unwrap();
+    let addresses: Vec<Key> = addresses.into_iter().map(|(key, _)| key).collect();
+    let table = LookupTable {
+        key: [0x7a; 32],
+        addresses,
+    };
+    let tables = || LookupTables::new([(table.key, &table.addresses[..])]);
+    let made = BuilderConfig {
+        lookup_table: Some(table.clone()),
+        ..made
+    };
+    let mut world = World::looking_up(&config(), &made, tables());
+    world.launch(1_000_000_000);
+    world.blocks(1);
+    world.land_last();
+    world.stranger_buys(8_000_000_000);
+    world.land_last();
+    let cell = world.ring.bundles.last().unwrap();
+    let view = TxnView::parse(cell.transaction(0).unwrap()).unwrap();
+    assert_eq!(view.lookups().next().unwrap().table, &table.key);
+    let notes = [
+        "handed Buy Launch",
+        "included Buy true",
+        "handed Sell TakeProfit",
+        "included Sell true",
+    ];
+    assert_eq!(world.passed_notes(), notes);
+    assert_eq!(world.engine.positions().count(), 0);
+    let plain = {
+        let mut world = World::new(&config());
+        world.launch(1_000_000_000);
+        world.blocks(1);
+        world.land_last();
+        world.stranger_buys(8_000_000_000);
+        world.land_last();
+        let counters = world.engine.counters();
+        (counters.entry_cost, counters.exit_received)
+    };
+    let counters = world.engine.counters();
+    assert_eq!((counters.entry_cost, counters.exit_received), plain);
 }
 
 #[test]

@@ -122,6 +122,109 @@ fn what_a_contested_slot_moves_is_doubtful() {
     assert!(tradable(&world).is_err());
 }
 
+/// Regression: a price that failing transactions made up was the one an entry was sized by, and whoever made it up could have
+/// us pay it.
+#[test]
+fn an_entry_waits_where_only_transactions_say_what_the_price_is() {
+    let told = |world: &World, sol: u64| cp(CP_POOL, COIN, sol, world.slot);
+    let unproven = |world: &World| {
+        let passed = world.engine.counters().passed[Pass::PriceUnproven as usize];
+        (world.ring.bundles.len(), passed)
+    };
+    let mut world = armed(&config(), &[cp(CP_POOL, COIN, 100 * SOL, 9)]);
+    stranger_swaps(&mut world, 60 * SOL);
+    assert_eq!(unproven(&world), (0, 1), "2.56 times what was told");
+    // It was so: the signal still waits.
+    let known = world.engine.pools().get(&CP_POOL).unwrap();
+    let as_reckoned = PoolTruth {
+        state: known.state,
+        ..told(&world, 1)
+    };
+    assert_eq!(world.engine.pool_truth(&as_reckoned), Corrected::Agreed);
+    stranger_swaps(&mut world, 1_000);
+    assert_eq!(unproven(&world), (1, 1));
+
+    let mut made_up = armed(&config(), &[cp(CP_POOL, COIN, 100 * SOL, 9)]);
+    stranger_swaps(&mut made_up, 60 * SOL);
+    made_up.blocks(1);
+    let truth = told(&made_up, 100 * SOL);
+    assert_eq!(made_up.engine.pool_truth(&truth), Corrected::Diverged);
+    stranger_swaps(&mut made_up, 1_000);
+    assert_eq!(unproven(&made_up), (1, 1));
+
+    let mut near = armed(&config(), &[cp(CP_POOL, COIN, 100 * SOL, 9)]);
+    stranger_swaps(&mut near, 40 * SOL);
+    assert_eq!(unproven(&near), (1, 0));
+
+    let mut unbound = config();
+    unbound.params.entry_move_max = Bps(0);
+    let mut world = armed(&unbound, &[cp(CP_POOL, COIN, 100 * SOL, 9)]);
+    stranger_swaps(&mut world, 60 * SOL);
+    assert_eq!(unproven(&world), (1, 0));
+
+    // Without account data there is nothing to hold it against.
+    let mut silent = armed(&config(), &[cp(CP_POOL, COIN, 100 * SOL, 9)]);
+    silent.blocks(40);
+    let again = signal(&silent, 2, COIN);
+    silent.engine.arm(&again, silent.now()).unwrap();
+    stranger_swaps(&mut silent, 60 * SOL);
+    assert_eq!(unproven(&silent), (1, 0));
+}
+
+/// A launch is held against what its curve began with, whether or not account data comes in.
+#[test]
+fn a_launch_that_was_pumped_before_its_launchers_own_buy_is_not_entered() {
+    let entered_by = |config: &EngineConfig, pumped: u64| {
+        let mut world = World::new(config);
+        let next = signal(&world, 1, brain_wire::signal::NEXT_LAUNCH);
+        world.engine.arm(&next, world.now()).unwrap();
+        world.send(&[instruction("create_v2")]);
+        world.stranger_buys(pumped);
+        world.send(&[common::exact_buy(SOL)]);
+        let passed = world.engine.counters().passed[Pass::PriceUnproven as usize];
+        (world.ring.bundles.len(), passed)
+    };
+    let mut by_signal = config();
+    by_signal.params.launches_enabled = false;
+    for config in [config(), by_signal] {
+        assert_eq!(entered_by(&config, 8 * SOL), (1, 0));
+        assert_eq!(entered_by(&config, 40 * SOL), (0, 1));
+    }
+}
+
+/// Before the first shred any slot may be the chain's; the first one says which are not.
+#[test]
+fn account_data_from_before_the_first_shred_is_held_against_it() {
+    let mut config = config();
+    config.params.lane = LaneClass::Public;
+    config.params.entry_tip = Lamports(0);
+    let builder = common::builder(&bundle::BuilderConfig::default());
+    let control = std::sync::Arc::new(risk::Control::new(Mode::Active));
+    let mut engine = engine::Engine::new(&config, builder, control).unwrap();
+    let far = cp(CP_POOL, COIN, 1, u64::MAX);
+    assert_eq!(engine.pool_truth(&far), Corrected::New);
+    engine.tick(
+        shred_wire::Nanos(common::EPOCH_NANOS),
+        &mut common::Ring::default(),
+    );
+    assert_eq!(engine.pools().get(&CP_POOL).unwrap().tradable, Ok(()));
+    let block = shred_resolve::BlockEnd {
+        slot: Slot(1_000),
+        parent_slot: Slot(999),
+        blockhash: [1; 32],
+        last_root: [0; _],
+        transactions: 1,
+        ticks: 64,
+        ticks_complete: true,
+        at: shred_wire::Nanos(common::EPOCH_NANOS),
+    };
+    engine.block(&block, &mut common::Ring::default());
+    assert!(engine.pools().get(&CP_POOL).unwrap().tradable.is_err());
+    let real = cp(CP_POOL, COIN, 100 * SOL, 1_000);
+    assert_eq!(engine.pool_truth(&real), Corrected::Behind);
+    assert_eq!(engine.pools().get(&CP_POOL).unwrap().tradable, Ok(()));
+}
+
 /// Only so much of the future is believed: a record of the last slot there can be would make every other look old.
 #[test]
 fn account_data_from_far_ahead_is_refused() {

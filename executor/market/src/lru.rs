@@ -10,6 +10,9 @@ use crate::units::Key;
 pub(crate) struct LruTable<V> {
     slots: Box<[u32]>,
     items: Box<[Item<V>]>,
+    /// The list, by index of the item; apart from the items, since a touch changes those of three, and the two others'
+    /// values are far away and cold.
+    links: Box<[Link]>,
     item_count: u32,
     newest: u32,
     oldest: u32,
@@ -20,9 +23,21 @@ pub(crate) struct LruTable<V> {
 struct Item<V> {
     key: Key,
     value: V,
+    held: bool,
+}
+
+/// An item's neighbours in the list.
+#[derive(Clone, Copy, Debug)]
+struct Link {
     newer: u32,
     older: u32,
-    held: bool,
+}
+
+impl Link {
+    const NONE: Self = Self {
+        newer: NONE,
+        older: NONE,
+    };
 }
 
 /// What an insertion did.
@@ -56,13 +71,12 @@ impl<V: Copy> LruTable<V> {
         let blank = Item {
             key: [0; 32],
             value: blank,
-            newer: NONE,
-            older: NONE,
             held: false,
         };
         Self {
             slots: vec![NONE; (capacity * 2).next_power_of_two()].into_boxed_slice(),
             items: vec![blank; capacity].into_boxed_slice(),
+            links: vec![Link::NONE; capacity].into_boxed_slice(),
             item_count: 0,
             newest: NONE,
             oldest: NONE,
@@ -111,8 +125,6 @@ impl<V: Copy> LruTable<V> {
         self.items[index as usize] = Item {
             key,
             value,
-            newer: NONE,
-            older: NONE,
             held: false,
         };
         self.place(index);
@@ -224,24 +236,26 @@ impl<V: Copy> LruTable<V> {
 
     fn link_newest(&mut self, index: u32) {
         let previous = self.newest;
-        self.items[index as usize].newer = NONE;
-        self.items[index as usize].older = previous;
+        self.links[index as usize] = Link {
+            newer: NONE,
+            older: previous,
+        };
         match previous {
             NONE => self.oldest = index,
-            previous => self.items[previous as usize].newer = index,
+            previous => self.links[previous as usize].newer = index,
         }
         self.newest = index;
     }
 
     fn unlink(&mut self, index: u32) {
-        let Item { newer, older, .. } = self.items[index as usize];
+        let Link { newer, older } = self.links[index as usize];
         match newer {
             NONE => self.newest = older,
-            newer => self.items[newer as usize].older = older,
+            newer => self.links[newer as usize].older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => self.items[older as usize].newer = newer,
+            older => self.links[older as usize].newer = newer,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Integer arithmetic that several venues' quotes share. Floors unless the name says otherwise.
 
+use crate::units::{BPS_WHOLE, Bps};
+
 /// `floor(a * b / divisor)`, or `None` when the divisor is zero or the result does not fit.
 #[inline]
 #[must_use]
@@ -26,6 +28,17 @@ pub fn mul_div_ceil(a: u128, b: u128, divisor: u128) -> Option<u128> {
             quotient.checked_add(u128::from(rest != 0))
         }
     }
+}
+
+/// Whether two ratios are no further apart than so many parts in 10,000 of the lower one. Cost: two products and a
+/// division.
+#[inline]
+#[must_use]
+pub(crate) fn are_near(one: [u64; 2], other: [u64; 2], within: Bps) -> bool {
+    let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+    let (here, there) = (product(one[0], other[1]), product(other[0], one[1]));
+    let bearable = here.min(there) / u128::from(BPS_WHOLE);
+    here.abs_diff(there) <= bearable.saturating_mul(u128::from(within.0))
 }
 
 /// `floor(a * b / 2^64)`, or `None` when it does not fit.

@@ -62,35 +62,47 @@ programs! {
 impl Program {
     /// The program of that id.
     ///
-    /// Asked for every instruction of every transaction, and mostly answered with no: a word is compared with all of
-    /// theirs at once, without a branch.
+    /// Asked for every instruction of every transaction, and mostly answered with no: only the one program that has the
+    /// place of its first word is compared.
     #[inline]
     #[must_use]
     pub fn of(id: &Key) -> Option<Self> {
-        let word = first_word(id);
-        let mut at = Self::COUNT;
-        for (index, other) in Self::WORDS.iter().enumerate() {
-            at = if *other == word { index } else { at };
-        }
-        let program = Self::ALL.get(at).copied()?;
+        let program = Self::PLACES[place(first_word(id), Self::FACTOR)];
         (program.id() == id).then_some(program)
     }
 
-    /// First words of the ids, no two alike.
-    const WORDS: [u64; Self::COUNT] = {
-        let mut words = [0; Self::COUNT];
+    /// A factor that gives each of them a place of its own.
+    const FACTOR: u64 = {
+        let mut factor = 0x9e37_79b9_7f4a_7c15;
+        while !Self::are_apart(factor) {
+            factor += 2;
+        }
+        factor
+    };
+
+    /// Who has which place; empty ones are the first program's, whose id is compared like any other's.
+    const PLACES: [Self; PLACE_COUNT] = {
+        let mut places = [Self::ALL[0]; PLACE_COUNT];
         let mut at = 0;
-        while at < words.len() {
-            words[at] = first_word(&Self::IDS[at]);
-            let mut other = 0;
-            while other < at {
-                assert!(words[other] != words[at], "two ids begin alike");
-                other += 1;
-            }
+        while at < Self::COUNT {
+            places[place(first_word(&Self::IDS[at]), Self::FACTOR)] = Self::ALL[at];
             at += 1;
         }
-        words
+        places
     };
+
+    const fn are_apart(factor: u64) -> bool {
+        let (mut taken, mut at) = (0u64, 0);
+        while at < Self::COUNT {
+            let bit = 1 << place(first_word(&Self::IDS[at]), factor);
+            if taken & bit != 0 {
+                return false;
+            }
+            taken |= bit;
+            at += 1;
+        }
+        true
+    }
 
     /// Its id.
     #[inline]
@@ -104,6 +116,13 @@ impl Program {
     pub const fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
+}
+
+/// Places for a word, of which a few are taken.
+const PLACE_COUNT: usize = 64;
+
+const fn place(word: u64, factor: u64) -> usize {
+    (word.wrapping_mul(factor) >> 58) as usize
 }
 
 const fn first_word(id: &Key) -> u64 {

@@ -13,7 +13,7 @@
 //!
 //! Ids of the Pump app and Terminal: pump-rust-client 0.5.0 `src/bin/local_validator/pump_config.rs`. Axiom's id and
 //! the order of accounts of the last three: mainnet transactions in the test data of sol-shred-sdk 7.0.0 and
-//! sol-trade-sdk 11.0.1 (October 2026), held by `tests/router.rs`.
+//! sol-trade-sdk 11.0.1 (October 2026), held by `tests/suite/router.rs`.
 
 pub(crate) mod decode;
 mod jupiter;

@@ -6,12 +6,13 @@ use crate::accounts::PumpAccounts;
 use crate::event::{Launch, Trade};
 use crate::forked::{Corrected, Doubt, Dropped, Entered, Lineage, Past, Reckoned};
 use crate::lru::{Inserted, LruTable, mix};
+use crate::math::are_near;
 use crate::pump::account::BondingCurve;
 use crate::pump::curve::{Applied, Curve, Quote, Reserves, Untradable};
 use crate::pump::fees::{FeeRates, FeeSchedule};
 use crate::replayed::Recent;
 use crate::told::{FeedId, Version};
-use crate::units::Mint;
+use crate::units::{Bps, Mint};
 
 /// What the table counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -192,6 +193,17 @@ impl CurveTable {
     #[must_use]
     pub fn get(&self, mint: &Mint) -> Option<&Curve> {
         self.items.get(&mint.0).map(|item| &item.curve)
+    }
+
+    /// Whether the price of `mint` is no further than `within` from what account data said last, or before any came, from
+    /// what the curve began with; of the two the lower is the whole. What is between came of transactions alone, and those
+    /// that fail look like any other. True of a coin that is not known.
+    #[must_use]
+    pub fn is_near_told(&self, mint: &Mint, within: Bps) -> bool {
+        let sides = |reserves: &Reserves| [reserves.virtual_quote, reserves.virtual_token];
+        self.items
+            .get(&mint.0)
+            .is_none_or(|item| are_near(sides(&item.curve.reserves), sides(&item.told), within))
     }
 
     /// Curves kept now.
@@ -403,6 +415,17 @@ impl CurveTable {
                     self.counters.curve_restored += 1;
                 }
                 Dropped::Nothing => self.counters.curve_doubted += u64::from(item.doubt()),
+            }
+        }
+    }
+
+    /// What account data said of slots after `last`, before anybody could know that there are none such, is void: it must not
+    /// make all that comes look old. Walks the whole table.
+    pub fn disbelieve_after(&mut self, last: Slot) {
+        for item in self.items.iter_mut() {
+            if item.truth.slot > last {
+                item.truth = Version::NONE;
+                self.counters.curve_doubted += u64::from(item.doubt());
             }
         }
     }

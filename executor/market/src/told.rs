@@ -8,6 +8,10 @@ use crate::units::{Mint, TokenAmount};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FeedId(pub u32);
 
+/// How far account data may be ahead of the shreds, or of what is told later: what is further is of no slot of this chain,
+/// and believing it would make all that comes later look old.
+pub const SLOTS_AHEAD_MAX: u64 = 512;
+
 /// Which state of an account a telling is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Version {

@@ -50,11 +50,14 @@ pub enum Pass {
     /// An entry on a lane without revert protection while no account data comes in, which alone could tell whether it
     /// filled; raised by the engine, which knows.
     NoAccountData,
+    /// The price is further than `entry_move_max` from what account data said last: only transactions say that it is there,
+    /// and those that fail look like any other; raised by the engine, which knows.
+    PriceUnproven,
 }
 
 impl Pass {
     /// How many reasons there are.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 19;
 
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
@@ -78,6 +81,7 @@ impl Pass {
             "pool_shallow",
             "cashback_strands",
             "no_account_data",
+            "price_unproven",
         ]
     }
 }
@@ -94,7 +98,8 @@ pub fn decide(
     event: &MarketEvent,
     now: Nanos,
 ) -> Option<Intent> {
-    consider(listing, position, params, event, now).ok()
+    let proposal = consider(listing, position, params, event, now).ok()?;
+    Some(proposal.intent)
 }
 
 /// [`decide()`], saying also why not.
@@ -107,7 +112,7 @@ pub fn consider(
     params: &Params,
     event: &MarketEvent,
     now: Nanos,
-) -> Result<Intent, Pass> {
+) -> Result<Proposal, Pass> {
     match (position, event, listing) {
         (Some(position), event, _) => consider_time(listing, position, params, event.slot(), now),
         (None, MarketEvent::Launch(launch), Listing::Curve(curve)) => {
@@ -131,17 +136,15 @@ pub fn consider_time(
     params: &Params,
     slot: Slot,
     now: Nanos,
-) -> Result<Intent, Pass> {
+) -> Result<Proposal, Pass> {
     if position.exiting {
         return Err(Pass::Exiting);
     }
     if listing.is_over() {
         return Err(Pass::CurveComplete);
     }
-    let value = listing
-        .sell(position.tokens)
-        .map_err(|_| Pass::NoQuote)?
-        .quote;
+    let deal = listing.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
+    let value = deal.quote;
     let (origin, slippage) = if position.lost(value, params.stop_loss) {
         (Origin::Stop, params.stop_slippage)
     } else if position.gained(value, params.take_profit) {
@@ -151,7 +154,23 @@ pub fn consider_time(
     } else {
         return Err(Pass::Holding);
     };
-    exit(listing, position, params, origin, slippage, slot, now)
+    let exit = Exit {
+        origin,
+        slippage,
+        slot,
+        at: now,
+    };
+    Ok(exit_for(listing, position, params, &exit, value))
+}
+
+/// An intent with what it was reckoned against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Proposal {
+    /// What is wanted done.
+    pub intent: Intent,
+    /// What the market gives for it at the price it was reckoned at: tokens of a buy, lamports of a sale. Asking for more
+    /// would fail at that price.
+    pub given: u64,
 }
 
 /// An entry as its occasion describes it.
@@ -169,6 +188,19 @@ pub struct Entry {
     pub at: Nanos,
 }
 
+/// An exit as its occasion describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exit {
+    /// Why.
+    pub origin: Origin,
+    /// How much less is asked for than the sale would bring now.
+    pub slippage: Bps,
+    /// Slot of the occasion.
+    pub slot: Slot,
+    /// Stamp of the occasion.
+    pub at: Nanos,
+}
+
 /// The buy for `entry`: as many tokens as `spend` would buy at the listing's price, less `slippage`, for at most
 /// `spend`. At that price it costs less than that; the rest is what the price may rise before it lands.
 ///
@@ -176,7 +208,7 @@ pub struct Entry {
 /// [`Pass::Untradable`], [`Pass::CashbackStrands`], [`Pass::PoolShallow`] when the spend is more than `entry_slippage` of what a pool has to pay
 /// with, or [`Pass::NoQuote`]; the last also when spending all of it would complete the
 /// curve, which leaves a position that nobody can sell until the pool opens, and when no token is left.
-pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<Intent, Pass> {
+pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<Proposal, Pass> {
     refuse(!listing.is_tradable(), Pass::Untradable)?;
     refuse(strands(listing), Pass::CashbackStrands)?;
     if let Some(depth) = listing.depth() {
@@ -189,7 +221,7 @@ pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<In
     if deal.completes || tokens.0 == 0 {
         return Err(Pass::NoQuote);
     }
-    Ok(Intent {
+    let intent = Intent {
         id: 0,
         origin: entry.origin,
         venue: venue(listing),
@@ -203,10 +235,14 @@ pub fn enter(listing: &Listing<'_>, params: &Params, entry: &Entry) -> Result<In
         slot: entry.slot,
         at: entry.at,
         accounts: listing.accounts(),
+    };
+    Ok(Proposal {
+        intent,
+        given: deal.tokens.0,
     })
 }
 
-/// The sale of everything in `position` at the listing's price less `slippage`, for no less than its floor
+/// The sale of everything in `position` at the listing's price less the slippage, for no less than its floor
 /// ([`Position::floor`]).
 ///
 /// A doubtful one may still be left: holding on is not safer. Where the price is below the floor the sale is tried at the
@@ -218,18 +254,26 @@ pub fn exit(
     listing: &Listing<'_>,
     position: &Position,
     params: &Params,
-    origin: Origin,
-    slippage: Bps,
-    slot: Slot,
-    at: Nanos,
-) -> Result<Intent, Pass> {
+    exit: &Exit,
+) -> Result<Proposal, Pass> {
     refuse(listing.is_over(), Pass::CurveComplete)?;
     let deal = listing.sell(position.tokens).map_err(|_| Pass::NoQuote)?;
-    let wanted = deal.quote.less_bps(slippage);
+    Ok(exit_for(listing, position, params, exit, deal.quote))
+}
+
+/// [`exit`] where the listing pays `value`.
+fn exit_for(
+    listing: &Listing<'_>,
+    position: &Position,
+    params: &Params,
+    exit: &Exit,
+    value: Lamports,
+) -> Proposal {
+    let wanted = value.less_bps(exit.slippage);
     let receive_min = wanted.max(position.floor(params.exit_floor));
-    Ok(Intent {
+    let intent = Intent {
         id: 0,
-        origin,
+        origin: exit.origin,
         venue: venue(listing),
         lane: params.lane,
         side: Side::Sell,
@@ -239,14 +283,18 @@ pub fn exit(
         // At least one lamport: a sale for nothing is not an exit.
         receive_min: receive_min.max(Lamports(1)),
         tip: params.exit_tip,
-        slot,
-        at,
+        slot: exit.slot,
+        at: exit.at,
         accounts: listing.accounts(),
-    })
+    };
+    Proposal {
+        intent,
+        given: value.0,
+    }
 }
 
 /// A launch is an occasion by itself only when the launcher need not, and does not, buy first.
-fn consider_launch(curve: &Curve, params: &Params, launch: &Launch) -> Result<Intent, Pass> {
+fn consider_launch(curve: &Curve, params: &Params, launch: &Launch) -> Result<Proposal, Pass> {
     refuse(launch.dev_buy_follows, Pass::AwaitsDevBuy)?;
     refuse(params.dev_buy_min.0 > 0, Pass::DevBuyBelow)?;
     check_creator(curve, params)?;
@@ -254,7 +302,7 @@ fn consider_launch(curve: &Curve, params: &Params, launch: &Launch) -> Result<In
 }
 
 /// The launcher's first buy is the occasion, at the price it leaves behind.
-fn consider_dev_buy(curve: &Curve, params: &Params, trade: &Trade) -> Result<Intent, Pass> {
+fn consider_dev_buy(curve: &Curve, params: &Params, trade: &Trade) -> Result<Proposal, Pass> {
     let Some((dev_buy, ordinal)) = curve.dev_buy else {
         return Err(Pass::NoOccasion);
     };
@@ -271,7 +319,7 @@ fn consider_dev_buy(curve: &Curve, params: &Params, trade: &Trade) -> Result<Int
 
 /// Asked last whether launches are bought at all: [`Pass::LaunchesOff`] means that everything else fits, which
 /// is what a signal for the next launch waits for.
-fn enter_launch(curve: &Curve, params: &Params, slot: Slot, at: Nanos) -> Result<Intent, Pass> {
+fn enter_launch(curve: &Curve, params: &Params, slot: Slot, at: Nanos) -> Result<Proposal, Pass> {
     curve.tradable.map_err(|_| Pass::Untradable)?;
     refuse(!params.launches_enabled, Pass::LaunchesOff)?;
     let (spend, slippage) = (params.budget, params.entry_slippage);

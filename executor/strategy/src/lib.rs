@@ -9,7 +9,8 @@ pub mod intent;
 pub mod params;
 pub mod position;
 
-pub use decide::{Entry, Pass, consider, consider_time, creator_denied, decide, enter, exit};
+pub use decide::{Entry, Exit, Pass, Proposal};
+pub use decide::{consider, consider_time, creator_denied, decide, enter, exit};
 pub use intent::{Intent, LaneClass, Origin, Venue};
 pub use market::{PumpAccounts, Side, VenueAccounts};
 pub use params::{KeySet, ParamError, Params};

@@ -74,6 +74,10 @@ pub struct Params {
     /// How many fewer tokens are asked for than the budget would buy at the price of the occasion: the room
     /// for the price to rise before our transaction. In a pool also the most that an entry may be of the SOL in it.
     pub entry_slippage: Bps,
+    /// How far from what account data said last, the lower of the two being the whole, the price of an entry may be. The
+    /// difference came of transactions alone, and those that fail look like any other. Until account data says more, an
+    /// entry beyond it waits. Without account data, of a launch only, from what its curve began with. Zero: no bound.
+    pub entry_move_max: Bps,
     /// How far the quote received may fall short when taking profit.
     pub exit_slippage: Bps,
     /// The same for stops and expiries, where leaving matters more than the price.
@@ -111,6 +115,7 @@ impl Default for Params {
             entry_slots_max: 2,
             budget: Lamports(50_000_000),
             entry_slippage: Bps(1_000),
+            entry_move_max: Bps(10_000),
             exit_slippage: Bps(500),
             stop_slippage: Bps(2_500),
             exit_floor: Bps(5_000),

@@ -8,7 +8,8 @@ use market::{
 };
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
-use strategy::{KeySet, Origin, Params, Pass, Position, Venue, consider, consider_time, decide};
+use strategy::{Exit, KeySet, Origin, Params, Pass, Position, Venue};
+use strategy::{consider, consider_time, decide, exit};
 
 const LAUNCHER: Key = [2; 32];
 const CREATOR: Key = [3; 32];
@@ -35,6 +36,32 @@ fn a_dev_buy_within_bounds_is_bought_at_the_price_it_leaves() {
         (curve.accounts.mint, curve.accounts.into(), Lamports(0))
     );
     assert_eq!((intent.slot, intent.at), (Slot(10), Nanos(2)));
+}
+
+/// Goal: who chooses among transactions made ahead need not ask the market again.
+#[test]
+fn a_proposal_says_what_the_market_gives() {
+    let (curve, event) = after_dev_buy(1_000_000_000);
+    let (listing, params) = (Listing::Curve(&curve), Params::default());
+    let entry = consider(&listing, None, &params, &event, Nanos(5)).unwrap();
+    let bought = listing.buy(params.budget).unwrap();
+    assert_eq!(entry.given, bought.tokens.0);
+    assert!(entry.intent.tokens.0 < entry.given);
+    let held = Position {
+        cost: Lamports(1 << 40),
+        ..position(1_000_000_000)
+    };
+    let sold = listing.sell(held.tokens).unwrap();
+    let stop = consider_time(&listing, &held, &params, Slot(10), Nanos(5)).unwrap();
+    assert_eq!(stop.given, sold.quote.0);
+    let asked = Exit {
+        origin: Origin::Signal(7),
+        slippage: Bps(100),
+        slot: Slot(10),
+        at: Nanos(5),
+    };
+    let left = exit(&listing, &held, &params, &asked).unwrap();
+    assert_eq!((left.given, left.intent.origin), (stop.given, asked.origin));
 }
 
 #[test]
@@ -240,7 +267,7 @@ fn exits_come_by_stop_profit_and_age_in_that_order() {
             Slot(slot),
             Nanos(now),
         )
-        .map(|intent| intent.origin)
+        .map(|proposal| proposal.intent.origin)
     };
     let fresh = at_cost(worth);
     assert_eq!(origin(&fresh, 1_000, 10), Err(Pass::Holding));
@@ -353,7 +380,7 @@ proptest! {
         let params = Params { budget: Lamports(budget), take_profit: Bps(1), ..Params::default() };
         let first = decide(&Listing::Curve(&curve), holds.then_some(&held), &params, &event, Nanos(now));
         prop_assert_eq!(first, decide(&Listing::Curve(&curve), holds.then_some(&held), &params, &event, Nanos(now)), "pure");
-        let timed = consider_time(&Listing::Curve(&curve), &held, &params, Slot(slot), Nanos(now)).ok();
+        let timed = consider_time(&Listing::Curve(&curve), &held, &params, Slot(slot), Nanos(now)).ok().map(|proposal| proposal.intent);
         for intent in [first, timed].into_iter().flatten() {
             match intent.side {
                 Side::Buy => {

@@ -2,9 +2,9 @@
 
 use bundle::ladder::{BLOCKHASH_COUNT_MAX, Held, NoRung, Wanted};
 use bundle::{RecentBlockhash, ladder};
-use market::{Lamports, Listing, Mint, Side, TokenAmount};
+use market::{Lamports, Mint, Side, TokenAmount};
 use shred_wire::Slot;
-use strategy::{Intent, Origin, enter, exit};
+use strategy::{Exit, Intent, Origin, Proposal, enter, exit};
 
 use super::Engine;
 use crate::armed::{Occasion, Order};
@@ -109,8 +109,12 @@ impl<T: Ticks> Engine<T> {
         self.ladders = Some(desk);
     }
 
-    /// Reckons what the next signal and the next position in turn would lead to, and forgets it.
+    /// Puts ladders that have come in where they belong, reckons what the next signal and the next position in turn would
+    /// lead to, and forgets it.
     pub(super) fn rehearse_next(&mut self) {
+        if let Some(desk) = &mut self.ladders {
+            desk.take_arrivals(&mut self.counters);
+        }
         self.rehearsed = self.rehearsed.wrapping_add(1);
         let signal = self
             .armed
@@ -130,7 +134,7 @@ impl<T: Ticks> Engine<T> {
             let held = self.ladders.as_ref()?.look(&due.intent)?;
             let id = held.intent_id();
             let intent = Intent { id, ..due.intent };
-            let wanted = self.wanted(&intent).ok()?;
+            let wanted = self.wanted(&intent, due.given);
             self.builder.peek(&intent, held, &wanted).ok()
         });
         core::hint::black_box((due.map(|due| due.measure), rung));
@@ -211,16 +215,20 @@ impl<T: Ticks> Engine<T> {
     fn due_exit(&self, mint: &Mint) -> Option<Due> {
         let position = self.positions.get(mint)?;
         let listing = self.listing(mint)?;
+        let params = &self.params;
         // The origin makes no bytes; the slippage only makes the amount, of which there will be many.
-        let (params, origin) = (&self.params, Origin::Expiry);
-        let slippage = params.stop_slippage;
-        let (slot, now) = (self.slot, self.now);
-        let intent = exit(&listing, position, params, origin, slippage, slot, now).ok()?;
-        let value = listing.sell(position.tokens).ok()?.quote;
+        let any = Exit {
+            origin: Origin::Expiry,
+            slippage: params.stop_slippage,
+            slot: self.slot,
+            at: self.now,
+        };
+        let Proposal { intent, given } = exit(&listing, position, params, &any).ok()?;
         Some(Due {
             intent,
+            given,
             shape: Shape::Exit(Thresholds::of(position, params)),
-            measure: value.0,
+            measure: given,
         })
     }
 
@@ -233,9 +241,10 @@ impl<T: Ticks> Engine<T> {
         let listing = self.listing(mint)?;
         let occasion = Occasion::Coin(*mint);
         let entry = self.entry_asked(&listing, occasion, order, self.slot, self.now)?;
-        let intent = enter(&listing, &self.params, &entry).ok()?;
+        let Proposal { intent, given } = enter(&listing, &self.params, &entry).ok()?;
         Some(Due {
             intent,
+            given,
             shape: Shape::Entry(entry.slippage),
             measure: intent.tokens.0,
         })
@@ -262,16 +271,17 @@ impl<T: Ticks> Engine<T> {
         Some(hashes)
     }
 
-    /// The rung that serves `intent`, which takes its terms, if the intent was held ready; its id in any case. What was
-    /// held is used up: the intent leaves as this rung, signed the usual way, or not at all.
+    /// The rung that serves `intent`, for which the market gives `given`, if it was held ready: the intent takes its
+    /// terms; its id in any case. What was held is used up: the intent leaves as this rung, signed the usual way, or not at
+    /// all.
     #[inline]
-    pub(super) fn rung_for(&mut self, intent: &mut Intent) -> Option<Rung> {
+    pub(super) fn rung_for(&mut self, intent: &mut Intent, given: u64) -> Option<Rung> {
         let desk = self.ladders.as_mut()?;
         desk.take_arrivals(&mut self.counters);
         let found = desk.take(intent)?;
         intent.id = found.held.intent_id();
         let peeked = found.is_served.and_then(|()| {
-            let wanted = self.wanted(intent)?;
+            let wanted = self.wanted(intent, given);
             let terms = self.builder.peek(intent, &found.held, &wanted)?;
             Ok((wanted, terms))
         });
@@ -314,10 +324,9 @@ impl<T: Ticks> Engine<T> {
         }
     }
 
-    /// Between what `intent` asks for and what the market gives now: more than that would fail.
-    fn wanted(&self, intent: &Intent) -> Result<Wanted, NoRung> {
-        let listing = self.listing(&intent.mint).ok_or(NoRung::Terms)?;
-        let (size_min, size_max) = window(intent, &listing).ok_or(NoRung::Size)?;
+    /// Between what `intent` asks for and what the market gives for it: more than that would fail.
+    fn wanted(&self, intent: &Intent, given: u64) -> Wanted {
+        let (size_min, size_max) = window(intent, given);
         // A rung's guard counts from its blockhash: with little of it left the usual way has the better chance.
         let age_max = self
             .builder
@@ -325,14 +334,14 @@ impl<T: Ticks> Engine<T> {
             .map_or(self.blockhash_slots_max, |guard| {
                 self.blockhash_slots_max.min(guard / 2)
             });
-        Ok(Wanted {
+        Wanted {
             size_max,
             size_min,
             tip_min: intent.tip.0,
             tip_max: intent.tip.0,
             slot: self.slot,
             blockhash_age_max: u32::try_from(age_max).unwrap_or(u32::MAX),
-        })
+        }
     }
 
     /// Copies the rung into the cell; `None`, counted, when it may not leave after all, and then it never will.
@@ -377,19 +386,15 @@ impl<T: Ticks> Engine<T> {
     }
 }
 
-/// The sizes of rungs that serve `intent` at the listing's price.
-fn window(intent: &Intent, listing: &Listing<'_>) -> Option<(u64, u64)> {
+/// The sizes of rungs that serve `intent`, for which the market gives `given`.
+fn window(intent: &Intent, given: u64) -> (u64, u64) {
     match intent.side {
-        Side::Buy => {
-            let given = listing.buy(intent.spend).ok()?.tokens;
-            Some((intent.tokens.0, given.0))
-        }
+        Side::Buy => (intent.tokens.0, given),
         Side::Sell => {
-            let given = listing.sell(intent.tokens).ok()?.quote;
             // A floor may ask for more than there seems to be; what asks for a little more does what it is there for.
-            let asked = intent.receive_min;
-            let above = Lamports(asked.0.saturating_add(asked.0 / FLOOR_SHARE));
-            Some((asked.0, if asked > given { above.0 } else { given.0 }))
+            let asked = intent.receive_min.0;
+            let above = asked.saturating_add(asked / FLOOR_SHARE);
+            (asked, if asked > given { above } else { given })
         }
     }
 }

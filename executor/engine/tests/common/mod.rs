@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use brain_wire::{ArmedSignal, Family, Signal, SignalFlags};
 use bundle::{Builder, BuilderConfig, BundleCell, Signer, ThrowAway};
-use engine::{Engine, EngineConfig, LadderPlan, LadderWorker, Note, Output, ladders};
+use engine::{Engine, EngineConfig, LadderPlan, LadderWorker, Note, Output, TableWriter, ladders};
 use instructions::Instruction;
-use market::{Key, Lamports};
+use market::{Key, Lamports, LookupTables};
 use risk::{Control, Mode};
 use shred_resolve::{BlockEnd, ResolvedTxn, SourceId};
 use shred_wire::txn::TxnView;
@@ -99,6 +99,14 @@ impl World {
         let builder = builder(made);
         let (desk, worker) = ladders(builder.ladder_signer(), plan);
         (Self::with_builder(config, builder, Some(desk)), worker)
+    }
+
+    /// A world whose transactions are of another make, and whose engine knows `tables`.
+    pub fn looking_up(config: &EngineConfig, made: &BuilderConfig, tables: LookupTables) -> Self {
+        let mut world = Self::with_builder(config, builder(made), None);
+        let (_, cell) = TableWriter::new(tables);
+        world.engine = world.engine.with_lookup_tables(cell);
+        world
     }
 
     fn with_builder(

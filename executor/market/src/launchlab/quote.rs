@@ -1,7 +1,7 @@
 //! A LaunchLab trade, as the venue's own package reckons it.
 //!
 //! Source: `launchpad/curve/*.ts` of the package named in [the module](super). Mainnet's own trade events bear it out
-//! for the constant product (`tests/launchlab.rs`); the program itself is closed.
+//! for the constant product (`tests/suite/launchlab.rs`); the program itself is closed.
 
 use super::RATE_WHOLE;
 use super::account::{CurveType, GlobalConfig, PlatformConfig, Pool, Reserves, Status};
@@ -296,6 +296,19 @@ impl Reserves {
             u128::from(self.virtual_base),
             u128::from(self.virtual_quote),
         )
+    }
+
+    /// Base and quote whose ratio is the price, fees aside.
+    pub(crate) const fn sides(&self, curve: CurveType) -> [u64; 2] {
+        match curve {
+            CurveType::ConstantProduct => [
+                self.virtual_base.saturating_sub(self.real_base),
+                self.virtual_quote.saturating_add(self.real_quote),
+            ],
+            CurveType::FixedPrice => [self.virtual_base, self.virtual_quote],
+            // It grows with what was sold.
+            CurveType::LinearPrice => [1, self.real_base],
+        }
     }
 
     fn base_for_quote_in(&self, curve: CurveType, quote: u64) -> Result<Bounds, QuoteReject> {

@@ -333,7 +333,11 @@ impl Curve {
     /// # Errors
     /// [`QuoteReject`]; `PastRemaining` when even the remainder costs more than `quote_in`.
     pub fn buy_exact_quote(&self, quote_in: Lamports) -> Result<Quote, QuoteReject> {
-        let asked = self.exact_in(quote_in)?;
+        self.answered(self.exact_in(quote_in)?, quote_in)
+    }
+
+    /// What of `asked` for `quote_in` the curve gives: all of it, or the remainder.
+    fn answered(&self, asked: ExactIn, quote_in: Lamports) -> Result<Quote, QuoteReject> {
         if asked.is_past(&self.reserves) {
             let rest = self.buy_tokens(TokenAmount(self.reserves.real_token))?;
             return if rest.quote > quote_in {
@@ -361,9 +365,10 @@ impl Curve {
             return Err(QuoteReject::Closed);
         }
         let asked = self.exact_in(quote_in)?;
-        let curve = self.buy_exact_quote(quote_in)?;
+        let is_past = asked.is_past(&self.reserves);
+        let curve = self.answered(asked, quote_in)?;
         let budget = Lamports(quote_in.0 - curve.quote.0);
-        let past = if asked.is_past(&self.reserves) && budget.0 > 0 {
+        let past = if is_past && budget.0 > 0 {
             self.past_for(budget, self.opened(pool, curve)?)?
         } else {
             None
@@ -647,23 +652,28 @@ impl Curve {
     /// Fills in accounts that are still unknown.
     fn learn(&mut self, shown: &ShownAccounts) {
         let accounts = &mut self.accounts;
-        let fill = |known: &mut Option<Key>, seen: Option<Key>| *known = known.or(seen);
+        // Mostly all is known, and nothing is written.
+        let fill = |known: &mut Option<Key>, seen: &Option<Key>| {
+            if known.is_none() && seen.is_some() {
+                *known = *seen;
+            }
+        };
         fill(
             &mut accounts.associated_quote_bonding_curve,
-            shown.associated_quote_bonding_curve,
+            &shown.associated_quote_bonding_curve,
         );
         if !self.creator_proven {
-            fill(&mut accounts.creator_vault, shown.creator_vault);
+            fill(&mut accounts.creator_vault, &shown.creator_vault);
             fill(
                 &mut accounts.associated_creator_vault,
-                shown.associated_creator_vault,
+                &shown.associated_creator_vault,
             );
         }
-        fill(&mut accounts.sharing_config, shown.sharing_config);
-        fill(&mut accounts.fee_recipient, shown.fee_recipient);
+        fill(&mut accounts.sharing_config, &shown.sharing_config);
+        fill(&mut accounts.fee_recipient, &shown.fee_recipient);
         fill(
             &mut accounts.buyback_fee_recipient,
-            shown.buyback_fee_recipient,
+            &shown.buyback_fee_recipient,
         );
     }
 }

@@ -4,7 +4,7 @@
 //! Some of them are the same in every call (a global account, an authority, the venue itself): these are the marks by
 //! which a row is told from another, and a row whose known accounts contradict a mark is not taken.
 //!
-//! Positions are those of the venues' own interfaces (each venue's module names its source); `tests/router.rs` holds
+//! Positions are those of the venues' own interfaces (each venue's module names its source); `tests/suite/router.rs` holds
 //! them against instructions that Jupiter, Axiom, Terminal and the Pump app carried out on mainnet.
 
 use crate::base58::key;

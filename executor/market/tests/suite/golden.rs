@@ -2,9 +2,6 @@
 //! Method: every row of `data/pump_quotes.txt`, and of `golden/pump_v3.txt` for buys that complete a curve, holds a state
 //! and what package pump-rust-client 0.5.0 answered (the file's head says how it was made); the same questions are put
 //! to [`Curve`].
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use market::pump::curve::{BuyV3, PoolToBe};
 use market::{
@@ -13,7 +10,7 @@ use market::{
 };
 use shred_wire::{Nanos, Slot};
 
-const ROWS: &str = include_str!("data/pump_quotes.txt");
+const ROWS: &str = include_str!("../data/pump_quotes.txt");
 
 #[test]
 fn every_quote_equals_the_official_clients() {
@@ -95,7 +92,7 @@ fn every_quote_equals_the_official_clients() {
 #[test]
 fn every_buy_past_the_curve_equals_the_official_clients() {
     let (mut row_count, mut past_count) = (0, [0; 2]);
-    let rows = include_str!("golden/pump_v3.txt");
+    let rows = include_str!("../golden/pump_v3.txt");
     for line in rows.lines().filter(|line| !line.starts_with('#')) {
         let cells: Vec<&str> = line.split_whitespace().collect();
         let number = |at: usize| cells[at].parse::<u64>().unwrap();
@@ -157,10 +154,10 @@ fn every_buy_past_the_curve_equals_the_official_clients() {
 fn what_the_pool_to_be_holds_comes_from_the_curves_token_account() {
     let curve = fresh();
     let held = market::pump::fresh::SUPPLY;
-    let data: Vec<u8> = include_str!("golden/pump_accounts.txt")
+    let data: Vec<u8> = include_str!("../golden/pump_accounts.txt")
         .lines()
         .find_map(|line| line.strip_prefix("global "))
-        .map(common::bytes)
+        .map(crate::common::bytes)
         .unwrap();
     let global = market::pump::account::Global::parse(&data).unwrap();
     let pool = PoolToBe::of(held, &curve, &global);

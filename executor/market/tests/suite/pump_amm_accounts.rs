@@ -1,17 +1,14 @@
 //! Goal: accounts of Pump and PumpSwap read as the official package writes them, older ones as the programs read them.
 //! Method: `golden/pump_accounts.txt` holds accounts with known values that package pump-rust-client 0.5.0 serialised.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::bytes;
+use crate::common::bytes;
 use market::pump::account::{BondingCurve, Global};
 use market::pump_amm::{GlobalConfig, PoolAccount, Terms};
 use market::{AccountReject, FeeSchedule, Key, QuoteKind, Reserves};
 use proptest::prelude::*;
 
 fn account(name: &str) -> Vec<u8> {
-    let line = include_str!("golden/pump_accounts.txt")
+    let line = include_str!("../golden/pump_accounts.txt")
         .lines()
         .find(|line| line.split(' ').next() == Some(name))
         .unwrap();
@@ -19,7 +16,7 @@ fn account(name: &str) -> Vec<u8> {
 }
 
 fn fee_config(index: usize) -> Vec<u8> {
-    let line = include_str!("golden/pump_amm.txt")
+    let line = include_str!("../golden/pump_amm.txt")
         .lines()
         .filter(|line| line.starts_with("config "))
         .nth(index)

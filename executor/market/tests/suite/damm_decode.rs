@@ -1,11 +1,8 @@
 //! Goal: every instruction of Meteora's three programs that moves a pool reads back, and every other is ignored.
 //! Method: each instruction of the interfaces (`golden/meteora_instructions.txt`) with an account named after each
 //! place and arguments by hand; then with accounts hidden, cut, and scrambled.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Instruction, transaction};
+use crate::common::{Instruction, transaction};
 use market::event::{Create, Liquidity, Migrate, Price, Swap, SwapAmounts};
 use market::{DecodeReject, Decoded, Key, LookupTables, MarketEvent, PoolAction, PoolEvent};
 use market::{Program, decode};
@@ -13,7 +10,7 @@ use proptest::prelude::*;
 use shred_wire::txn::TxnView;
 use shred_wire::{Nanos, Slot};
 
-const INTERFACES: &str = include_str!("golden/meteora_instructions.txt");
+const INTERFACES: &str = include_str!("../golden/meteora_instructions.txt");
 
 /// One line of the interfaces.
 struct Shape {

@@ -1,10 +1,4 @@
 //! Reads what the Meteora binaries did (`golden/{damm,dbc,dlmm}.txt`, format at their heads).
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "each test binary uses its own part"
-)]
 
 use market::damm::Terms;
 use market::event::Way;
@@ -12,7 +6,7 @@ use market::token::TransferFee;
 use market::{QuoteReject, Swapped};
 
 /// A line of a golden file.
-pub enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A pool begins; accounts as they were.
     Pool(&'a [u8]),
     /// The program was asked to swap over it.
@@ -21,23 +15,23 @@ pub enum Step<'a> {
 
 /// What the program was asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    pub way: Way,
+pub(crate) struct Asked {
+    pub(crate) way: Way,
     /// 0 exact in, 1 up to in, 2 exact out.
-    pub mode: u8,
-    pub amount: u64,
-    pub terms: Terms,
+    pub(crate) mode: u8,
+    pub(crate) amount: u64,
+    pub(crate) terms: Terms,
 }
 
 /// How many swaps landed, and how many the program refused.
 #[derive(Debug, Default)]
-pub struct Counts {
-    pub landed: u32,
-    pub refused: u32,
+pub(crate) struct Counts {
+    pub(crate) landed: u32,
+    pub(crate) refused: u32,
 }
 
 /// Plays every line to `ours` and compares each swap's answer and what it leaves.
-pub fn replay(
+pub(crate) fn replay(
     text: &str,
     mut ours: impl FnMut(&Step<'_>) -> Option<(Result<Swapped, QuoteReject>, u32)>,
 ) -> Counts {
@@ -103,14 +97,14 @@ pub fn replay(
 }
 
 /// The account bytes of every pool in `text`.
-pub fn fields(text: &str) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn fields(text: &str) -> impl Iterator<Item = Vec<u8>> {
     text.lines()
         .filter_map(|line| line.strip_prefix("pool "))
         .map(|line| sparse(&line.split(' ').collect::<Vec<_>>()[6..]))
 }
 
 /// 32 bits over some bytes: FNV-1a, cut.
-pub fn digest(parts: &[&[u8]]) -> u32 {
+pub(crate) fn digest(parts: &[&[u8]]) -> u32 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for byte in parts.iter().flat_map(|part| part.iter()) {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);

@@ -1,9 +1,6 @@
 //! Goal: whatever the pool, a trade never panics, never makes value, and moves nothing when it is refused.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::bytes;
+use crate::common::bytes;
 use market::event::{Form, Way};
 use market::pump_amm::{Legs, Pool, PoolAccount, Terms};
 use market::token::TransferFee;
@@ -11,7 +8,7 @@ use market::{Amount, FeeSchedule, pump};
 use proptest::prelude::*;
 
 fn schedule(index: usize, gate: bool) -> FeeSchedule {
-    let line = include_str!("golden/pump_amm.txt")
+    let line = include_str!("../golden/pump_amm.txt")
         .lines()
         .filter(|line| line.starts_with("config "))
         .nth(index)

@@ -1,11 +1,8 @@
 //! Goal: a router's outer instruction gives the pools it calls, and nothing that it does not say.
 //! Method: instructions that landed on mainnet, with the pools their inner instructions called; then Jupiter's
 //! routes over every variant of its plan, generated from its published types, known and hidden accounts mixed.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Instruction, transaction};
+use crate::common::{Instruction, transaction};
 use market::base58::key;
 use market::event::{Swap, SwapAmounts, Way};
 use market::{
@@ -15,8 +12,8 @@ use proptest::prelude::*;
 use shred_wire::txn::TxnView;
 use shred_wire::{Nanos, Slot};
 
-const MAINNET: &str = include_str!("data/router_mainnet.txt");
-const SWAPS: &str = include_str!("data/jupiter_swaps.txt");
+const MAINNET: &str = include_str!("../data/router_mainnet.txt");
+const SWAPS: &str = include_str!("../data/jupiter_swaps.txt");
 const TABLE: Key = [0xcc; 32];
 /// How many variants the plan's enum has.
 const VARIANT_COUNT: usize = 177;

@@ -1,17 +1,13 @@
 //! Goal: AMM v4's instructions read back field by field, its account is read whole or refused, its swaps are the
 //! program's own to the unit.
 //! Method for the last: `golden/raydium_amm.txt`, made by executing the program's binary.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-mod raydium;
-
+use crate::raydium::{account, account_data, call, call_with, data, golden, number};
 use market::account::AccountReject;
 use market::event::{Create, Liquidity, PoolAction, Swap, SwapAmounts, Way};
 use market::raydium_amm::{OrderBook, Pool, Status};
 use market::{Amount, DecodeReject, PoolCall, Program, QuoteReject};
 use proptest::prelude::*;
-use raydium::{account, account_data, call, call_with, data, golden, number};
 
 const AMM: Program = Program::RaydiumAmm;
 
@@ -259,7 +255,7 @@ fn only_open_pools_swap() {
 fn swaps_are_the_binarys_own_to_the_unit() {
     const OPENS_AT: u64 = 1_000;
     let (mut executed, mut refused) = ([0; 4], 0);
-    for line in golden(include_str!("golden/raydium_amm.txt")) {
+    for line in golden(include_str!("../golden/raydium_amm.txt")) {
         let n = |at: usize| number::<u64>(line[at]);
         let now = OPENS_AT
             .checked_add_signed(-number::<i64>(line[1]))

@@ -1,12 +1,11 @@
 //! Goal: the table is a map with least-recently-touched eviction that spares what is held.
 //! Method: random operations against an obvious model, on few mints and a small table so that slots collide.
-#![allow(clippy::unwrap_used)]
 
 use market::event::ShownAccounts;
 use market::pump::account::BondingCurve;
 use market::{
-    Amounts, Corrected, Curve, CurveTable, CurveTruth, FeeSchedule, FeedId, Form, Lamports, Launch,
-    Lineage, Mint, Side, TokenAmount, Trade, Untradable, pump,
+    Amounts, Bps, Corrected, Curve, CurveTable, CurveTruth, FeeSchedule, FeedId, Form, Lamports,
+    Launch, Lineage, Mint, Side, TokenAmount, Trade, Untradable, pump,
 };
 use proptest::prelude::*;
 use shred_wire::{Nanos, Slot};
@@ -438,6 +437,49 @@ fn account_data_agrees_with_what_was_reckoned_or_wins() {
         ),
         (1, 1, 1, 1)
     );
+}
+
+/// What a curve is held against is what was told, not what transactions made of it.
+#[test]
+fn a_price_is_near_what_was_told_or_what_the_curve_began_with() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    let near = |table: &CurveTable| table.is_near_told(&mint, Bps(10_000));
+    let pump = Trade {
+        amounts: Amounts::ExactIn {
+            quote_in: Lamports(20_000_000_000),
+            tokens_min: TokenAmount(1),
+        },
+        ..trade(11, 1)
+    };
+    assert!(near(&table));
+    table.apply(&pump, &lineage);
+    assert!(!near(&table), "some 2.7 times what it began with");
+    let pumped = *table.get(&mint).unwrap();
+    table.correct(&truth_of(&pumped, 11, 1), &lineage);
+    assert!(near(&table));
+}
+
+#[test]
+fn what_was_told_of_slots_that_cannot_be_is_void() {
+    let mut table = CurveTable::new(4, 7, FeeSchedule::mainnet());
+    let lineage = Lineage::new();
+    table.launch(&launch(1, 10), &lineage);
+    let mint = launch(1, 10).mint;
+    let fresh = *table.get(&mint).unwrap();
+    table.correct(&truth_of(&fresh, u64::MAX, 1), &lineage);
+    let told = table.correct(&truth_of(&fresh, 100, 1), &lineage);
+    assert_eq!(told, Corrected::Stale);
+    table.disbelieve_after(Slot(600));
+    assert_eq!(
+        table.get(&mint).unwrap().tradable,
+        Err(Untradable::Doubtful)
+    );
+    let told = table.correct(&truth_of(&fresh, 100, 1), &lineage);
+    assert_eq!(told, Corrected::Behind);
+    assert_eq!(table.get(&mint).unwrap().tradable, Ok(()));
 }
 
 /// A sale of what its sender does not have fails, and no shred tells what anybody has. Regression: each later trade of the

@@ -1,6 +1,5 @@
 //! Goal: a pool's state is that of its own fork, moves with the swaps the shreds show, and gives way to account data.
 //! Method: a CPMM pool between a coin and wrapped SOL, whose arithmetic other tests hold against the venue's.
-#![allow(clippy::unwrap_used)]
 
 use market::event::{Liquidity, Swap, SwapAmounts, Way};
 use market::pools::{Pool, PoolUntradable};
@@ -8,9 +7,9 @@ use market::pump::{TOKEN_PROGRAM, WRAPPED_SOL};
 use market::raydium_cp::account::{Config, CreatorFeeOn, Owed};
 use market::token::ASSOCIATED_TOKEN_PROGRAM;
 use market::{
-    Amount, Circumstances, Corrected, FeedId, Lamports, Lineage, Mint, PoolAction, PoolApplied,
-    PoolCall, PoolEvent, PoolState, PoolTable, PoolTruth, Program, RaydiumCpAccounts, Swapped,
-    TokenAmount, TransferFee, Version, raydium_cp,
+    Amount, Bps, Circumstances, Corrected, FeedId, Lamports, Lineage, Mint, PoolAction,
+    PoolApplied, PoolCall, PoolEvent, PoolState, PoolTable, PoolTruth, Program, RaydiumCpAccounts,
+    Swapped, TokenAmount, TransferFee, Version, raydium_cp,
 };
 use program_address::find_program_address;
 use proptest::prelude::*;
@@ -213,6 +212,92 @@ fn what_the_shreds_do_not_tell_stops_trading_until_account_data_comes() {
     let mut foreign = buy(12, 5);
     foreign.program = Program::RaydiumClmm;
     assert_eq!(table.apply(&foreign, &lineage, &NOW), PoolApplied::Unknown);
+}
+
+/// Regression: one swap of a stranger that fails, or says nothing, kept a pool shut for as long as nobody traded in it.
+#[test]
+fn a_change_that_nobody_is_told_of_does_not_keep_a_pool_shut() {
+    let lineage = straight(11..=40);
+    let deposit = |slot| event(slot, PoolAction::Deposit(Liquidity::default()));
+    let elsewhere = |slot| of_pool(8, state(1, 1), slot);
+    let (mut table, start) = table();
+    table.apply(&deposit(11), &lineage, &NOW);
+    // Account data comes in, and is not far enough yet.
+    table.correct(&elsewhere(14), &lineage, &NOW);
+    table.apply(&buy(15, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+    table.correct(&elsewhere(15), &lineage, &NOW);
+    table.apply(&buy(16, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Ok(()));
+    assert_eq!(table.counters().pool_caught_up, 1);
+
+    // Another one counts from its own slot.
+    table.apply(&deposit(17), &lineage, &NOW);
+    table.correct(&elsewhere(20), &lineage, &NOW);
+    table.apply(&buy(20, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+
+    // Who tells now has never told of this pool: his silence says nothing.
+    let mut of_another = elsewhere(30);
+    of_another.feed = FeedId(1);
+    table.correct(&of_another, &lineage, &NOW);
+    table.apply(&buy(30, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+    let mut of_this = truth(start, 31, 1);
+    of_this.feed = FeedId(1);
+    assert_eq!(table.correct(&of_this, &lineage, &NOW), Corrected::Behind);
+    // Doubt is no matter of silence.
+    table.doubt(&POOL);
+    table.correct(&of_another, &lineage, &NOW);
+    table.apply(&buy(40, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
+}
+
+/// A swap that fails for a reason that no shred tells moves a pool like any other, but not what it is held against.
+#[test]
+fn a_price_is_near_what_was_told_until_it_is_moved_too_far_either_way() {
+    let near = |table: &PoolTable| table.is_near_told(&POOL, Bps(10_000));
+    let lineage = straight(11..=20);
+    let (mut table, start) = table();
+    assert!(near(&table) && table.is_near_told(&[0x77; 32], Bps(0)));
+    // The price goes with the square of what is in it: 1.96 and 2.25 times what was told.
+    table.apply(&buy(11, 40_000_000_000), &lineage, &NOW);
+    assert!(near(&table) && !table.is_near_told(&POOL, Bps(5_000)));
+    table.apply(&buy(11, 10_000_000_000), &lineage, &NOW);
+    assert!(!near(&table));
+    // What was told moves with what is told, whether or not that is what was reckoned.
+    let moved = known(&table).state;
+    let agreed = table.correct(&truth(moved, 11, 2), &lineage, &NOW);
+    assert_eq!(agreed, Corrected::Agreed);
+    assert!(near(&table));
+    table.correct(&truth(start, 12, 3), &lineage, &NOW);
+    assert!(near(&table));
+    let mut sale = buy(13, 5_000_000_000_000);
+    if let PoolAction::Swap(swap) = &mut sale.call.action {
+        (swap.mint_in, swap.mint_out) = (Some(COIN), Some(WRAPPED_SOL));
+    }
+    table.apply(&sale, &lineage, &NOW);
+    assert!(!near(&table), "a crash that was made up looks cheap");
+}
+
+/// Before the first shred nobody knows which slots there can be. Regression: what was told of one far ahead made everything
+/// that came later look old.
+#[test]
+fn what_was_told_of_slots_that_cannot_be_is_void() {
+    let lineage = Lineage::new();
+    let (mut table, start) = table();
+    let far = truth(state(1, 1), u64::MAX, 1);
+    assert_eq!(table.correct(&far, &lineage, &NOW), Corrected::Diverged);
+    table.disbelieve_after(Slot(600));
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
+    let told = table.correct(&truth(start, 100, 1), &lineage, &NOW);
+    assert_eq!(told, Corrected::Behind);
+    assert_eq!(
+        (known(&table).tradable, known(&table).state),
+        (Ok(()), start)
+    );
+    table.disbelieve_after(Slot(600));
+    assert_eq!(known(&table).tradable, Ok(()), "it can be");
 }
 
 #[test]
@@ -514,21 +599,30 @@ fn what_was_pushed_out_of_memory_makes_a_corrected_pool_doubtful() {
     assert_eq!(known(&table).tradable, Ok(()));
 }
 
+const TRADER: [u8; 32] = [0x51; 32];
+
+/// The trader's account for the coin.
+fn associated(coin: &[u8; 32]) -> [u8; 32] {
+    let seeds: [&[u8]; 3] = [&TRADER, &TOKEN_PROGRAM, coin];
+    let (address, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).unwrap();
+    address
+}
+
+/// A swap by the trader that names no mint.
+fn unnamed(account_in: [u8; 32], account_out: [u8; 32]) -> PoolEvent {
+    let mut event = buy(11, 1_000_000_000);
+    event.call.actor = Some(TRADER);
+    if let PoolAction::Swap(swap) = &mut event.call.action {
+        (swap.mint_in, swap.mint_out) = (None, None);
+        (swap.account_in, swap.account_out) = (Some(account_in), Some(account_out));
+    }
+    event
+}
+
 /// AMM v4 names no mint: which way a swap goes, the trader's own account for the coin tells.
 #[test]
 fn the_way_of_a_swap_is_told_by_the_traders_account() {
-    let trader = [0x51; 32];
-    let seeds: [&[u8]; 3] = [&trader, &TOKEN_PROGRAM, &COIN];
-    let (coins, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM).unwrap();
-    let unnamed = |account_in, account_out| {
-        let mut event = buy(11, 1_000_000_000);
-        event.call.actor = Some(trader);
-        if let PoolAction::Swap(swap) = &mut event.call.action {
-            (swap.mint_in, swap.mint_out) = (None, None);
-            (swap.account_in, swap.account_out) = (Some(account_in), Some(account_out));
-        }
-        event
-    };
+    let coins = associated(&COIN);
     for (event, way) in [
         (unnamed([1; 32], coins), Some(Way::AToB)),
         (unnamed(coins, [1; 32]), Some(Way::BToA)),
@@ -543,4 +637,37 @@ fn the_way_of_a_swap_is_told_by_the_traders_account() {
         };
         assert_eq!(went, way, "{applied:?}");
     }
+}
+
+/// Regression: each swap of a transaction that is full of them cost the core a derivation.
+#[test]
+fn one_transaction_derives_a_few_addresses_at_most() {
+    let mut table = PoolTable::new(16, 7);
+    let lineage = Lineage::new();
+    let pools: [u8; 6] = core::array::from_fn(|index| 0x80 + index as u8);
+    for byte in pools {
+        let mut told = of_pool(byte, state(100_000_000_000, 5_000_000_000_000), 10);
+        let PoolState::RaydiumCp(pool, _) = &mut told.state else {
+            panic!()
+        };
+        pool.mints[1] = [byte; 32];
+        if let market::VenueAccounts::RaydiumCp(accounts) = &mut told.accounts {
+            (accounts.mint, accounts.token_program) = (Mint([byte; 32]), TOKEN_PROGRAM);
+        }
+        table.correct(&told, &lineage, &NOW);
+    }
+    let mut swap = |byte: u8, signature: u8| {
+        let mut event = unnamed([1; 32], associated(&[byte; 32]));
+        event.call.pool = Some([byte; 32]);
+        event.signature = [signature; 64];
+        let is_read = matches!(table.apply(&event, &lineage, &NOW), PoolApplied::Moved(..));
+        (is_read, table.counters().way_refused)
+    };
+    for byte in &pools[..4] {
+        assert_eq!(swap(*byte, 1), (true, 0));
+    }
+    assert_eq!(swap(pools[4], 1), (false, 1));
+    // What was derived once costs nothing.
+    assert_eq!(swap(pools[0], 1), (true, 1));
+    assert_eq!(swap(pools[5], 2), (true, 1), "of another transaction");
 }

@@ -1,11 +1,8 @@
 //! Goal: every CLMM instruction that moves a pool reads back as what it asks for, and no other does.
 //! Method: each instruction with the program's own account order by name and random arguments, in the open and with
 //! accounts hidden behind a lookup table; every account list and argument cut short; every other discriminator.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::transaction;
+use crate::common::transaction;
 use market::event::{Create, Liquidity, Price, Swap, SwapAmounts, Way};
 use market::raydium_clmm::discriminator as of;
 use market::{
@@ -59,7 +56,7 @@ const SETTLE_ORDER: &str = "signer* pool_state tick_array limit_order output_tok
 #[derive(Clone)]
 struct Call {
     names: Vec<&'static str>,
-    instruction: common::Instruction,
+    instruction: crate::common::Instruction,
 }
 
 impl Call {
@@ -67,7 +64,7 @@ impl Call {
         let names: Vec<&str> = names.split_whitespace().collect();
         let accounts = names.iter().enumerate();
         let accounts = accounts.map(|(at, name)| ([at as u8 + 1; 32], name.ends_with('*'), true));
-        let instruction = common::Instruction {
+        let instruction = crate::common::Instruction {
             program: *Program::RaydiumClmm.id(),
             data: [&discriminator.to_le_bytes(), &arguments.concat()[..]].concat(),
             accounts: accounts.collect(),

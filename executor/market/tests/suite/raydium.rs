@@ -1,10 +1,4 @@
 //! What the tests of Raydium's three venues share: an instruction in, what it asks of a pool out; account bytes.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "each test binary uses its own part"
-)]
 
 use crate::common::{Instruction, transaction};
 use market::{DecodeReject, Key, LookupTables, MarketEvent, PoolCall, Program, decode};
@@ -12,13 +6,13 @@ use shred_wire::txn::TxnView;
 use shred_wire::{Nanos, Slot};
 
 /// The account at `position` in [`call`]'s instructions.
-pub fn account(position: usize) -> Key {
+pub(crate) fn account(position: usize) -> Key {
     [position as u8 + 1; 32]
 }
 
 /// What `program` is asked by `data` with `count` accounts, each [`account`] of its position, of which these sign.
 /// Accounts that do not fit a transaction are behind a known lookup table.
-pub fn call(
+pub(crate) fn call(
     program: Program,
     data: &[u8],
     count: usize,
@@ -37,7 +31,7 @@ pub fn call(
 }
 
 /// As [`call`] with these accounts, those for which `hidden` is true behind an unknown lookup table.
-pub fn call_with(
+pub(crate) fn call_with(
     program: Program,
     data: &[u8],
     keys: &[Key],
@@ -48,7 +42,7 @@ pub fn call_with(
 }
 
 /// As [`call`] with an instruction somebody built.
-pub fn call_built(built: &Instruction) -> Result<PoolCall, DecodeReject> {
+pub(crate) fn call_built(built: &Instruction) -> Result<PoolCall, DecodeReject> {
     let program = Program::of(&built.program).unwrap();
     let keys: Vec<Key> = built.accounts.iter().map(|(key, ..)| *key).collect();
     let accounts = built.accounts.iter().enumerate();
@@ -111,13 +105,13 @@ fn decoded(
 }
 
 /// Instruction data: `head`, then the numbers, little end first.
-pub fn data(head: &[u8], numbers: &[u64]) -> Vec<u8> {
+pub(crate) fn data(head: &[u8], numbers: &[u64]) -> Vec<u8> {
     let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
     head.iter().copied().chain(numbers).collect()
 }
 
 /// An account of `len` zero bytes with these parts written over it.
-pub fn account_data(len: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
+pub(crate) fn account_data(len: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
     let mut data = vec![0; len];
     for (at, part) in parts {
         data[*at..*at + part.len()].copy_from_slice(part);
@@ -126,13 +120,13 @@ pub fn account_data(len: usize, parts: &[(usize, &[u8])]) -> Vec<u8> {
 }
 
 /// The lines of a golden file that are not comments, each as its words.
-pub fn golden(text: &str) -> impl Iterator<Item = Vec<&str>> {
+pub(crate) fn golden(text: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split(' ').collect())
 }
 
 /// A number of a golden file.
 #[track_caller]
-pub fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(word: &str) -> T {
+pub(crate) fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(word: &str) -> T {
     word.parse().unwrap()
 }

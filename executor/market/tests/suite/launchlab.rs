@@ -1,11 +1,8 @@
 //! Goal: LaunchLab's instructions read back field by field, its accounts are read whole or refused, its trades are the
 //! venue's own to the unit.
 //! Method for the last: `golden/launchlab.txt`, made by running the venue's package, and trades that mainnet recorded.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-mod raydium;
-
+use crate::raydium::{account, account_data, call, data, golden, number};
 use market::account::AccountReject;
 use market::event::{Create, Migrate, PoolAction, ReferredSwap, Swap, SwapAmounts, Way};
 use market::launchlab::{
@@ -14,7 +11,6 @@ use market::launchlab::{
 use market::token::TransferFee;
 use market::{Amount, DecodeReject, Program, QuoteReject};
 use proptest::prelude::*;
-use raydium::{account, account_data, call, data, golden, number};
 
 const LAUNCHLAB: Program = Program::LaunchLab;
 const BUY_EXACT_IN: [u8; 8] = [0xfa, 0xea, 0x0d, 0x7b, 0xd5, 0x9c, 0x13, 0xec];
@@ -383,7 +379,7 @@ fn terms(curve: CurveType, rates: [u64; 4]) -> Terms {
 #[test]
 fn launches_start_as_the_venue_says() {
     let (mut started, mut refused) = ([0; 3], 0);
-    let lines = golden(include_str!("golden/launchlab.txt")).filter(|line| line[0] == "launch");
+    let lines = golden(include_str!("../golden/launchlab.txt")).filter(|line| line[0] == "launch");
     for line in lines {
         let n = |at: usize| number::<u64>(line[at]);
         let curve = curve_type(line[1]);
@@ -543,7 +539,7 @@ fn vector(line: &[&str]) -> Vector {
 fn trades_are_the_venues_own_to_the_unit() {
     let mut answered = [[0; 4]; 3];
     let (mut inexact, mut zero, mut refused, mut sold_out) = (0, 0, 0, 0);
-    for line in golden(include_str!("golden/launchlab.txt")).filter(|line| line[0] == "trade") {
+    for line in golden(include_str!("../golden/launchlab.txt")).filter(|line| line[0] == "trade") {
         let Vector {
             pool: before,
             terms,

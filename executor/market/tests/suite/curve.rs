@@ -1,5 +1,4 @@
 //! Goal: a curve moves exactly as the program's rules say, and never by a trade the program would refuse.
-#![allow(clippy::unwrap_used)]
 
 use market::event::ShownAccounts;
 use market::pump::account::BondingCurve;

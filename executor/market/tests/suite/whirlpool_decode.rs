@@ -1,11 +1,8 @@
 //! Goal: every Whirlpool instruction that moves a pool reads back as what it asks for, and no other does.
 //! Method: each instruction with the program's own account order by name and random arguments, in the open and with
 //! accounts hidden behind a lookup table; every account list and argument cut short; every other discriminator.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::transaction;
+use crate::common::transaction;
 use market::event::{Create, Liquidity, Price, Swap, SwapAmounts, Way};
 use market::whirlpool::discriminator as of;
 use market::{
@@ -52,7 +49,7 @@ const REPOSITION: &str = "whirlpool token_program_a token_program_b memo_program
 #[derive(Clone)]
 struct Call {
     names: Vec<&'static str>,
-    instruction: common::Instruction,
+    instruction: crate::common::Instruction,
 }
 
 impl Call {
@@ -60,7 +57,7 @@ impl Call {
         let names: Vec<&str> = names.split_whitespace().collect();
         let accounts = names.iter().enumerate();
         let accounts = accounts.map(|(at, name)| ([at as u8 + 1; 32], name.ends_with('*'), true));
-        let instruction = common::Instruction {
+        let instruction = crate::common::Instruction {
             program: *Program::Whirlpool.id(),
             data: [&discriminator.to_le_bytes(), &arguments.concat()[..]].concat(),
             accounts: accounts.collect(),

@@ -1,20 +1,17 @@
 //! Goal: our DAMM v2 swaps are the program's, to the unit and to the byte of what they leave.
 //! Method: swaps that the venue's own binary ran in an SVM (the golden file's head says which and how), replayed over
 //! the pool's account bytes; then random pools, for what must hold whatever a pool is.
-#![allow(clippy::unwrap_used)]
-
-mod meteora;
 
 use std::sync::LazyLock;
 
+use crate::meteora::{Step, digest, fields, replay};
 use market::damm::Terms;
 use market::damm::account::{CollectFees, POOL_DISCRIMINATOR, POOL_LEN, Pool};
 use market::event::Way;
 use market::{AccountReject, Amount, QuoteReject, Swapped};
-use meteora::{Step, digest, fields, replay};
 use proptest::prelude::*;
 
-const GOLDEN: &str = include_str!("golden/damm.txt");
+const GOLDEN: &str = include_str!("../golden/damm.txt");
 
 static POOLS: LazyLock<Vec<Pool>> = LazyLock::new(|| {
     fields(GOLDEN)

@@ -1,17 +1,14 @@
 //! Goal: our PumpSwap quotes equal the official client's to the unit, and what a trade leaves behind is what it says.
 //! Method: every row of `golden/pump_amm.txt` holds a pool and what package pump-rust-client 0.5.0 answered (the file's
 //! head says how it was made); the same questions are put to [`Pool`]. What moves is checked against what was paid.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::bytes;
+use crate::common::bytes;
 use market::event::{Form, Way};
 use market::pump_amm::{Legs, Pool, PoolAccount, PoolRefusal, Share, Terms};
 use market::token::TransferFee;
 use market::{Amount, FeeSchedule, PoolRates, QuoteReject, Swapped, pump};
 
-const ROWS: &str = include_str!("golden/pump_amm.txt");
+const ROWS: &str = include_str!("../golden/pump_amm.txt");
 
 /// A row's pool, with the questions and answers that follow it.
 struct Row<'a> {

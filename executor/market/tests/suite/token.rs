@@ -1,10 +1,7 @@
 //! Goal: mints, token accounts and the token programs' instructions read as their publisher's crates read them.
 //! Method: bytes those crates wrote and read back (`golden/token.txt`), then cut, lengthened and scrambled.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Instruction, transaction};
+use crate::common::{Instruction, transaction};
 use market::account::AccountReject;
 use market::token::{Danger, Extension, FeeConfig, Role, Watch, decode};
 use market::{
@@ -14,7 +11,7 @@ use market::{
 use proptest::prelude::*;
 use shred_wire::txn::TxnView;
 
-const GOLDEN: &str = include_str!("golden/token.txt");
+const GOLDEN: &str = include_str!("../golden/token.txt");
 
 const MINT: Key = [1; 32];
 const AUTHORITY: Key = [2; 32];

@@ -1,11 +1,8 @@
 //! Goal: CPMM's instructions read back field by field, its accounts are read whole or refused, and its swaps are the
 //! program's own to the unit.
 //! Method for the last: `golden/raydium_cp.txt`, made by running the program's published source.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-mod raydium;
-
+use crate::raydium::{account, account_data, call, call_with, data, golden, number};
 use market::account::AccountReject;
 use market::event::{Create, Liquidity, PoolAction, Swap, SwapAmounts, Way};
 use market::pump::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
@@ -13,7 +10,6 @@ use market::raydium_cp::{Config, CreatorFeeOn, Pool};
 use market::token::TransferFee;
 use market::{Amount, DecodeReject, Program, QuoteReject};
 use proptest::prelude::*;
-use raydium::{account, account_data, call, call_with, data, golden, number};
 
 const CP: Program = Program::RaydiumCp;
 const SWAP_BASE_INPUT: [u8; 8] = [0x8f, 0xbe, 0x5a, 0xda, 0xc4, 0x1e, 0x33, 0xde];
@@ -288,7 +284,7 @@ fn a_configuration_is_read_whole_or_refused() {
 #[test]
 fn swaps_are_the_programs_own_to_the_unit() {
     let (mut answered, mut refused) = (0, 0);
-    for line in golden(include_str!("golden/raydium_cp.txt")) {
+    for line in golden(include_str!("../golden/raydium_cp.txt")) {
         let n = |at: usize| number::<u64>(line[at]);
         let config = Config {
             trade_fee_rate: n(3),

@@ -1,7 +1,6 @@
 //! Goal: a coin is sold where its launch pad put it and where it is paid for, nobody's pool takes that place, and account
 //! data is taken in the order in which it was written.
 //! Method: a LaunchLab curve and CPMM pools of one coin, as truths.
-#![allow(clippy::unwrap_used)]
 
 use market::event::{Migrate, ReferredSwap, Swap, SwapAmounts, Way};
 use market::launchlab::{self, CurveType, Migrators, Status};

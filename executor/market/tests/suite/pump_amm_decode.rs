@@ -1,11 +1,8 @@
 //! Goal: what the official package builds for PumpSwap, and Pump's migrations, we read back, field by field.
 //! Method: each instruction of `golden/pump_amm_instructions.txt` in a legacy transaction, then with accounts hidden
 //! behind a lookup table, then cut and scrambled.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Instruction, derived_in, instruction_in, transaction};
+use crate::common::{Instruction, derived_in, instruction_in, transaction};
 use market::event::{Create, Liquidity, Migrate, Swap, SwapAmounts, Way};
 use market::{
     DecodeReject, Decoded, Key, LookupTables, MarketEvent, PoolAction, PoolCall, Program, decode,
@@ -15,7 +12,7 @@ use proptest::prelude::*;
 use shred_wire::txn::TxnView;
 use shred_wire::{Nanos, Slot};
 
-const FIXTURES: &str = include_str!("golden/pump_amm_instructions.txt");
+const FIXTURES: &str = include_str!("../golden/pump_amm_instructions.txt");
 const MINT: Key = [0x11; 32];
 const USER: Key = [0x22; 32];
 const NAMES: [&str; 14] = [

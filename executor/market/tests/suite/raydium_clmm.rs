@@ -2,7 +2,6 @@
 //! leaves, limit orders included.
 //! Method: golden answers of the program (`golden/raydium_clmm.txt`), accounts as the program writes them, and
 //! properties over random pools and whatever bytes.
-#![allow(clippy::unwrap_used)]
 
 use market::event::Way;
 use market::raydium_clmm::{
@@ -14,7 +13,7 @@ use market::token::TransferFee;
 use market::{AccountReject, Amount, QuoteReject, Swapped};
 use proptest::prelude::*;
 
-const GOLDEN: &str = include_str!("golden/raydium_clmm.txt");
+const GOLDEN: &str = include_str!("../golden/raydium_clmm.txt");
 
 fn number<T: core::str::FromStr<Err: core::fmt::Debug>>(cell: &str) -> T {
     cell.parse().unwrap()
@@ -252,7 +251,7 @@ fn every_tick_has_the_programs_price_and_every_price_its_tick() {
     assert_eq!(tick_at(0), None);
 }
 
-const ACCOUNTS: &str = include_str!("golden/concentrated_accounts.txt");
+const ACCOUNTS: &str = include_str!("../golden/concentrated_accounts.txt");
 
 /// The account called `name`: hex, with runs of zero as `z<n>.`.
 fn account(name: &str) -> Vec<u8> {

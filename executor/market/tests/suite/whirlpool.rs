@@ -1,7 +1,6 @@
 //! Goal: a Whirlpool swap is what Orca's own code answers, to the unit, and leaves the state the program leaves.
 //! Method: golden answers of Orca's package and program (`golden/whirlpool.txt`), accounts made byte by byte from the
 //! program's layouts, and properties over random pools and whatever bytes.
-#![allow(clippy::unwrap_used)]
 
 use market::event::Way;
 use market::tick::{SQRT_PRICE_MIN, TICK_MAX, TICK_MIN, Terms};
@@ -13,7 +12,7 @@ use market::whirlpool::{
 use market::{AccountReject, Amount, QuoteReject, Swapped};
 use proptest::prelude::*;
 
-const GOLDEN: &str = include_str!("golden/whirlpool.txt");
+const GOLDEN: &str = include_str!("../golden/whirlpool.txt");
 
 fn number<T: core::str::FromStr<Err: core::fmt::Debug>>(cell: &str) -> T {
     cell.parse().unwrap()
@@ -257,7 +256,7 @@ fn every_tick_has_the_packages_price_and_every_price_its_tick() {
     assert_eq!(tick_at(u128::MAX), None);
 }
 
-const ACCOUNTS: &str = include_str!("golden/concentrated_accounts.txt");
+const ACCOUNTS: &str = include_str!("../golden/concentrated_accounts.txt");
 
 /// The account called `name`: hex, with runs of zero as `z<n>.`.
 fn account(name: &str) -> Vec<u8> {

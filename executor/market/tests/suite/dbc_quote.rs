@@ -1,22 +1,19 @@
 //! Goal: our swaps along a Meteora bonding curve are the program's, to the unit and to the byte of what they leave.
 //! Method: swaps that the venue's own binary ran in an SVM (the golden file's head says which and how), replayed over
 //! the accounts' bytes; then random curves, for what must hold whatever a curve is.
-#![allow(clippy::unwrap_used)]
-
-mod meteora;
 
 use std::sync::LazyLock;
 
+use crate::meteora::{Step, digest, fields, replay};
 use market::damm::Terms;
 use market::dbc::account::{
     CONFIG_DISCRIMINATOR, CONFIG_LEN, CURVE_DISCRIMINATOR, CURVE_LEN, Config, Curve,
 };
 use market::event::Way;
 use market::{AccountReject, Amount, QuoteReject, Swapped};
-use meteora::{Step, digest, fields, replay};
 use proptest::prelude::*;
 
-const GOLDEN: &str = include_str!("golden/dbc.txt");
+const GOLDEN: &str = include_str!("../golden/dbc.txt");
 
 static CURVES: LazyLock<Vec<(Config, Curve)>> =
     LazyLock::new(|| fields(GOLDEN).map(|data| parse(&data)).collect());

@@ -1,11 +1,8 @@
 //! Goal: what the official package builds, we read back, field by field.
 //! Method: each instruction of `data/pump_instructions.txt` in a legacy transaction, then with accounts hidden
 //! behind a lookup table, then cut and scrambled.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Instruction, derived, instruction, transaction};
+use crate::common::{Instruction, derived, instruction, transaction};
 use market::LookupTables;
 use market::{
     Amounts, DecodeReject, Decoded, Form, Key, Lamports, Launch, MarketEvent, Mint, Side,

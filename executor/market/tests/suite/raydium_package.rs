@@ -1,17 +1,13 @@
 //! Goal: what the venue's own package builds and encodes, we read back, field by field, on all three of Raydium's
 //! pools and curves.
 //! Method: `golden/raydium_instructions.txt` and `golden/raydium_accounts.txt`, whose heads say how they were made.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-mod raydium;
-
-use common::{bytes, instruction_in};
+use crate::common::{bytes, instruction_in};
+use crate::raydium::call_built;
 use market::event::{Create, Liquidity, PoolAction, ReferredSwap, Swap, SwapAmounts, Way};
 use market::launchlab::{self, CurveType, Launch};
 use market::token::TransferFee;
 use market::{Key, pump, raydium_amm, raydium_cp};
-use raydium::call_built;
 
 const POOL: Key = [1; 32];
 const ACTOR: Key = [2; 32];
@@ -23,8 +19,8 @@ const CONFIG: Key = [7; 32];
 const ACCOUNT_A: Key = [8; 32];
 const ACCOUNT_B: Key = [9; 32];
 
-fn built(name: &str) -> common::Instruction {
-    instruction_in(include_str!("golden/raydium_instructions.txt"), name)
+fn built(name: &str) -> crate::common::Instruction {
+    instruction_in(include_str!("../golden/raydium_instructions.txt"), name)
 }
 
 /// What the instruction called `name` asks, of the pool and by the trader that all of them name.
@@ -265,7 +261,7 @@ fn the_packages_accounts_stand_where_ours_do() {
 }
 
 fn encoded(name: &str) -> Vec<u8> {
-    let text = include_str!("golden/raydium_accounts.txt");
+    let text = include_str!("../golden/raydium_accounts.txt");
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     bytes(lines.find(|(found, _)| *found == name).unwrap().1)
 }

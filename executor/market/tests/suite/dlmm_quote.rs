@@ -1,12 +1,10 @@
 //! Goal: our DLMM swaps are the program's, to the unit and to the byte of what they leave in pair and bins.
 //! Method: swaps that the venue's own binary ran in an SVM (the golden file's head says which and how), replayed over
 //! the accounts' bytes; then random pairs, for what must hold whatever a pair is.
-#![allow(clippy::unwrap_used)]
-
-mod meteora;
 
 use std::sync::LazyLock;
 
+use crate::meteora::{Step, digest, fields, replay};
 use market::damm::Terms;
 use market::dlmm::account::{
     BIN_ARRAY_DISCRIMINATOR, BIN_ARRAY_LEN, BINS, BinArray, PAIR_DISCRIMINATOR, PAIR_LEN, Pair,
@@ -14,10 +12,9 @@ use market::dlmm::account::{
 };
 use market::event::Way;
 use market::{AccountReject, Amount, QuoteReject, Swapped};
-use meteora::{Step, digest, fields, replay};
 use proptest::prelude::*;
 
-const GOLDEN: &str = include_str!("golden/dlmm.txt");
+const GOLDEN: &str = include_str!("../golden/dlmm.txt");
 
 static PAIRS: LazyLock<Vec<(Pair, Vec<BinArray>)>> =
     LazyLock::new(|| fields(GOLDEN).map(|data| parse(&data)).collect());
@@ -38,7 +35,7 @@ fn parse(data: &[u8]) -> (Pair, Vec<BinArray>) {
 
 #[test]
 fn a_bin_is_priced_as_on_mainnet() {
-    let prices = include_str!("golden/dlmm_prices.txt");
+    let prices = include_str!("../golden/dlmm_prices.txt");
     let prices = prices.lines().filter(|line| !line.starts_with('#'));
     let mut count = 0;
     for line in prices {
