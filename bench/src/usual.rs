@@ -1,13 +1,14 @@
 //! The usual way from a batch to transactions, and from a transaction to a signed bundle: everything deserialised
 //! into the SDK's types, instructions built, compiled, signed and serialised by the SDK.
 
+use bundle::LookupTable;
 use bundle::address::{
     ASSOCIATED_TOKEN_PROGRAM, PUMP_EVENT_AUTHORITY, PUMP_FEE_CONFIG, PUMP_GLOBAL, PUMP_PROGRAM,
     TOKEN_PROGRAM, WRAPPED_SOL,
 };
 use market::pump::discriminator;
 use solana_compute_budget_interface::ComputeBudgetInstruction;
-use solana_message::{VersionedMessage, v0};
+use solana_message::{AddressLookupTableAccount, VersionedMessage, v0};
 use solana_sdk::hash::Hash;
 use solana_sdk::instruction::{AccountMeta, Instruction};
 use solana_sdk::pubkey::Pubkey;
@@ -73,6 +74,7 @@ pub struct SdkBuilder {
     keypair: Keypair,
     own: Own,
     order: Order,
+    tables: Vec<AddressLookupTableAccount>,
 }
 
 /// Addresses that do not depend on the coin, derived once.
@@ -100,7 +102,19 @@ impl SdkBuilder {
             keypair,
             own,
             order,
+            tables: Vec::new(),
         }
+    }
+
+    /// The same, whose messages look up what `table` holds.
+    #[must_use]
+    pub fn with_table(mut self, table: &LookupTable) -> Self {
+        let addresses = table.addresses.iter();
+        self.tables.push(AddressLookupTableAccount {
+            key: table.key.into(),
+            addresses: addresses.map(|key| Pubkey::from(*key)).collect(),
+        });
+        self
     }
 
     /// The signed transaction, serialised.
@@ -143,7 +157,7 @@ impl SdkBuilder {
         blockhash: &[u8; 32],
     ) -> VersionedMessage {
         let instructions = self.instructions(launch, derived, spend, tokens);
-        compile(&self.own.user, &instructions, blockhash)
+        compile(&self.own.user, &instructions, &self.tables, blockhash)
     }
 
     fn instructions(
@@ -248,9 +262,14 @@ impl Derived {
     }
 }
 
-fn compile(user: &Pubkey, instructions: &[Instruction], blockhash: &[u8; 32]) -> VersionedMessage {
+fn compile(
+    user: &Pubkey,
+    instructions: &[Instruction],
+    tables: &[AddressLookupTableAccount],
+    blockhash: &[u8; 32],
+) -> VersionedMessage {
     let blockhash = Hash::new_from_array(*blockhash);
-    let message = v0::Message::try_compile(user, instructions, &[], blockhash);
+    let message = v0::Message::try_compile(user, instructions, tables, blockhash);
     VersionedMessage::V0(message.expect("the instructions fit a message"))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Inside its class (writable signer, readonly signer, writable, readonly) the order of keys is free, so
 //! messages are compared with indices resolved: the same header, the same keys per class, the same
-//! instructions.
+//! instructions, and the same keys behind a lookup table.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use agave_transaction_view::sanitize::SanitizeConfig;
 use agave_transaction_view::transaction_view::TransactionView;
 use bundle::{
-    Builder, BuilderConfig, BundleCell, ComputeBudget, RecentBlockhash, Signer, UnitLimits,
-    WireVersion, pda,
+    Builder, BuilderConfig, BundleCell, ComputeBudget, LookupTable, RecentBlockhash, Signer,
+    UnitLimits, WireVersion, pda,
 };
 use market::{
     Lamports, LaunchLabAccounts, Mint, PumpAccounts, PumpSwapAccounts, RaydiumAmmAccounts,
@@ -28,7 +28,7 @@ use solana_hash::Hash;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
 use solana_message::v1::TransactionConfig;
-use solana_message::{VersionedMessage, v0, v1};
+use solana_message::{AddressLookupTableAccount, VersionedMessage, v0, v1};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer as _;
 use solana_transaction::versioned::VersionedTransaction;
@@ -150,9 +150,81 @@ fn a_guarded_trade_is_the_same_trade_between_its_guards() {
     }
 }
 
+/// Holds the bytes to the official compiler's message of `trade`, without a lookup table and with some.
+fn check(case: &Value, intent: Intent, version: WireVersion, guards: bool, trade: &[Instruction]) {
+    check_with(case, intent, version, guards, trade, None);
+    let mut random = SplitMix(case["seed"].as_u64().unwrap() << 8 | intent.venue as u64);
+    for _ in 0..3 {
+        let table = Table::draw(&mut random, case, &intent, trade);
+        check_with(case, intent, version, guards, trade, Some(&table));
+    }
+}
+
+/// A lookup table of whatever there is, by chance.
+struct Table {
+    /// As we are handed it.
+    ours: LookupTable,
+    /// With strangers where ours holds what an intent says: that, we leave in sight.
+    official: AddressLookupTableAccount,
+}
+
+impl Table {
+    fn draw(random: &mut SplitMix, case: &Value, intent: &Intent, trade: &[Instruction]) -> Self {
+        let wallet = Keypair::new_from_array([case["seed"].as_u64().unwrap() as u8; 32]).pubkey();
+        let wallet = wallet.to_bytes();
+        let accumulator = pda::user_volume_accumulator(&wallet).unwrap();
+        let named = BuilderConfig::default().lookup_addresses().unwrap();
+        let said = [TIP_ACCOUNT, intent.mint.0];
+        let mut pool: Vec<[u8; 32]> = named.into_iter().map(|(key, _)| key).collect();
+        pool.extend([
+            wallet,
+            pda::wrapped_sol_account(&wallet).unwrap(),
+            accumulator,
+        ]);
+        pool.extend(pda::wrapped_sol_account(&accumulator));
+        pool.extend(trade.iter().map(|called| called.program_id.to_bytes()));
+        pool.extend(said);
+        pool.extend((0..8).map(|_| random.array::<32>()));
+        let count = random.next() as usize % (2 * pool.len());
+        let drawn = (0..count).map(|_| pool[random.next() as usize % pool.len()]);
+        let addresses: Vec<[u8; 32]> = drawn.collect();
+        let official = addresses.iter().map(|key| match said.contains(key) {
+            true => [0xee; 32].into(),
+            false => Pubkey::from(*key),
+        });
+        let key = random.array();
+        Self {
+            official: AddressLookupTableAccount {
+                key: key.into(),
+                addresses: official.collect(),
+            },
+            ours: LookupTable { key, addresses },
+        }
+    }
+
+    /// What the message looks up here, writable keys first.
+    fn loaded(&self, message: &VersionedMessage) -> [Vec<Pubkey>; 2] {
+        let lookups = message.address_table_lookups().unwrap_or_default();
+        assert!(lookups.len() <= 1);
+        let key = |at: &u8| Pubkey::from(self.ours.addresses[usize::from(*at)]);
+        lookups.first().map_or_else(Default::default, |lookup| {
+            assert_eq!(lookup.account_key, self.official.key);
+            [&lookup.writable_indexes, &lookup.readonly_indexes]
+                .map(|indices| indices.iter().map(key).collect())
+        })
+    }
+}
+
 /// Builds the intent and holds the bytes to the official compiler's message of `trade`; with `guards`, under a slot
 /// guard, over a floor and asking to be first.
-fn check(case: &Value, intent: Intent, version: WireVersion, guards: bool, trade: &[Instruction]) {
+fn check_with(
+    case: &Value,
+    intent: Intent,
+    version: WireVersion,
+    guards: bool,
+    trade: &[Instruction],
+    table: Option<&Table>,
+) {
     let seed = [case["seed"].as_u64().unwrap() as u8; 32];
     let listed = |name: &str, other: u8| match &case[name] {
         Value::Null => vec![[other; 32]],
@@ -169,6 +241,7 @@ fn check(case: &Value, intent: Intent, version: WireVersion, guards: bool, trade
         dont_front: asks_to_be_first(version, guards),
         slot_guard_slots: guards.then_some(SLOTS),
         wallet_floor: guards.then_some(Lamports(FLOOR)),
+        lookup_table: table.map(|table| table.ours.clone()),
         ..BuilderConfig::default()
     };
     let lane = intent.lane;
@@ -192,15 +265,26 @@ fn check(case: &Value, intent: Intent, version: WireVersion, guards: bool, trade
     );
     assert_eq!(ours.message.serialize(), cell.message(0).unwrap());
 
-    let theirs = official(&user.pubkey(), version, lane, guards, trade);
+    let tables = table.map(|table| table.official.clone());
+    let tables = tables.as_slice();
+    let theirs = official(&user.pubkey(), version, lane, guards, trade, tables);
     assert_eq!(ours.message.header(), theirs.header());
     assert_eq!(ours.message.recent_blockhash(), theirs.recent_blockhash());
     assert_eq!(classes(&ours.message), classes(&theirs));
-    assert_eq!(resolved(&ours.message), resolved(&theirs));
+    let loaded = |message| table.map_or_else(Default::default, |table| table.loaded(message));
+    let (our_loaded, their_loaded) = (loaded(&ours.message), loaded(&theirs));
+    let sorted = |[writable, readonly]: &[Vec<Pubkey>; 2]| {
+        [writable, readonly].map(|keys| keys.iter().copied().collect::<BTreeSet<_>>())
+    };
+    assert_eq!(sorted(&our_loaded), sorted(&their_loaded));
+    assert_eq!(
+        resolved(&ours.message, &our_loaded),
+        resolved(&theirs, &their_loaded)
+    );
     assert_eq!(ours.message.serialize().len(), theirs.serialize().len());
     match (&ours.message, &theirs) {
         (VersionedMessage::V0(ours), VersionedMessage::V0(_)) => {
-            assert!(ours.address_table_lookups.is_empty())
+            assert!(table.is_some() || ours.address_table_lookups.is_empty())
         }
         (VersionedMessage::V1(ours), VersionedMessage::V1(theirs)) => {
             assert_eq!(ours.config, theirs.config)
@@ -232,6 +316,7 @@ fn official(
     lane: LaneClass,
     guards: bool,
     trade: &[Instruction],
+    tables: &[AddressLookupTableAccount],
 ) -> VersionedMessage {
     let mut instructions = trade.to_vec();
     let transfer = solana_system_interface::instruction::transfer;
@@ -266,7 +351,7 @@ fn official(
                 ),
             ];
             let all = [&budget[..], &instructions].concat();
-            VersionedMessage::V0(v0::Message::try_compile(user, &all, &[], hash).unwrap())
+            VersionedMessage::V0(v0::Message::try_compile(user, &all, tables, hash).unwrap())
         }
         WireVersion::V1 => {
             let fee = (limit * BUDGET.unit_price_micro_lamports).div_ceil(1_000_000) + extra_fee;
@@ -301,8 +386,11 @@ fn classes(message: &VersionedMessage) -> (Pubkey, [BTreeSet<Pubkey>; 4]) {
 }
 
 /// Program, accounts and data of every instruction, without indices.
-fn resolved(message: &VersionedMessage) -> Vec<(Pubkey, Vec<Pubkey>, Vec<u8>)> {
-    let keys = message.static_account_keys();
+fn resolved(
+    message: &VersionedMessage,
+    loaded: &[Vec<Pubkey>; 2],
+) -> Vec<(Pubkey, Vec<Pubkey>, Vec<u8>)> {
+    let keys = [message.static_account_keys(), &loaded.concat()].concat();
     let at = |index: u8| keys[usize::from(index)];
     let of = |found: &solana_message::compiled_instruction::CompiledInstruction| {
         (

@@ -8,13 +8,13 @@ use std::hint::black_box;
 
 use bench::figures::Findings;
 use bench::launch::Launch;
-use bench::usual::{Derived, SdkBuilder};
+use bench::usual::Derived;
 use bundle::Draft;
 use hdrhistogram::Histogram;
 use risk::Approved;
 
 use crate::Context;
-use crate::coin::{self, BLOCKHASH, Keys, TOKENS};
+use crate::coin::{self, BLOCKHASH, Keys, Naming, TOKENS};
 use crate::contest::{Contest, SLICE, each, once, slices};
 use crate::ours::Ours;
 #[cfg(feature = "trade-sdk")]
@@ -29,8 +29,12 @@ const SEEN: usize = 64;
 /// A sentence when a builder refuses.
 pub(crate) fn measure(context: &Context) -> Result<Findings, String> {
     let mut findings = Findings::default();
-    let len = seen(context, &mut findings)?;
-    new(context, len, &mut findings);
+    for naming in Naming::ALL {
+        let len = seen(context, naming, &mut findings)?;
+        if let Naming::InFull = naming {
+            new(context, len, &mut findings);
+        }
+    }
     Ok(findings)
 }
 
@@ -43,10 +47,10 @@ struct Purchase {
 }
 
 /// Returns the transaction's length.
-fn seen(context: &Context, findings: &mut Findings) -> Result<usize, String> {
+fn seen(context: &Context, naming: Naming, findings: &mut Findings) -> Result<usize, String> {
     let order = coin::order();
-    let usual = SdkBuilder::new(bench::ours::seed(), order);
-    let mut ours = Ours::new();
+    let usual = naming.usual();
+    let mut ours = Ours::new(naming);
     let mut purchases = Vec::with_capacity(SEEN);
     for coin in Keys::new(1).coins(SEEN) {
         let approved = ours.approve(&coin);
@@ -66,7 +70,7 @@ fn seen(context: &Context, findings: &mut Findings) -> Result<usize, String> {
     let ticker = context.ticker;
     let (many, few) = (context.size(400, 40), context.size(20, 4));
     let mut out = vec![0; len];
-    let patch = Contest::sliced("build.patch", |log| {
+    let patch = Contest::sliced(naming.row("build.patch"), |log| {
         for _ in 0..many {
             slices(ticker, log, &purchases, |one| {
                 let rendered = Ours::render(black_box(&one.draft), &one.approved, &mut out);
@@ -111,11 +115,14 @@ fn seen(context: &Context, findings: &mut Findings) -> Result<usize, String> {
         .against("solana_sdk_addresses_given", given)
         .against("solana_sdk", deriving);
     #[cfg(feature = "trade-sdk")]
-    let patch = patch.against("sol_trade_sdk", trade);
+    let patch = match naming {
+        Naming::InFull => patch.against("sol_trade_sdk", trade),
+        Naming::ByTable => patch,
+    };
     findings.rows.extend(patch.rows(context));
 
     let mut out = vec![0; len];
-    let whole = Contest::sliced("build.seen", |log| {
+    let whole = Contest::sliced(naming.row("build.seen"), |log| {
         for _ in 0..many {
             slices(ticker, log, &purchases, |one| {
                 let draft = ours.draft(black_box(&one.approved));
@@ -129,10 +136,14 @@ fn seen(context: &Context, findings: &mut Findings) -> Result<usize, String> {
         .against("solana_sdk_addresses_given", given)
         .against("solana_sdk", deriving);
     #[cfg(feature = "trade-sdk")]
-    let whole = whole.against("sol_trade_sdk", trade);
+    let whole = match naming {
+        Naming::InFull => whole.against("sol_trade_sdk", trade),
+        Naming::ByTable => whole,
+    };
     findings.rows.extend(whole.rows(context));
     findings.notes.push(format!(
-        "build: {SEEN} coins in turn, {len} bytes with the signature's place; patch and seen are means of {SLICE}"
+        "{}: {SEEN} coins in turn, {len} bytes with the signature's place; patch and seen are means of {SLICE}",
+        naming.row("build")
     ));
     Ok(len)
 }
@@ -140,12 +151,12 @@ fn seen(context: &Context, findings: &mut Findings) -> Result<usize, String> {
 /// Every coin once: nobody's cache knows it.
 fn new(context: &Context, len: usize, findings: &mut Findings) {
     let order = coin::order();
-    let usual = SdkBuilder::new(bench::ours::seed(), order);
+    let usual = Naming::InFull.usual();
     let ticker = context.ticker;
     let keys = RefCell::new(Keys::new(2));
     let count = context.size(2_000, 200);
     let fresh = || keys.borrow_mut().coins(count);
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(Naming::InFull);
     let mut out = vec![0; len];
     let contest = Contest::single("build.new", |log| {
         for coin in fresh() {

@@ -1,7 +1,8 @@
 //! The coins that everybody buys, and the terms.
 
 use bench::launch::{Launch, Order};
-use bundle::{BuilderConfig, pda};
+use bench::usual::SdkBuilder;
+use bundle::{BuilderConfig, LookupTable, pda};
 use market::pump::{TOKEN_2022_PROGRAM, WRAPPED_SOL};
 use market::{Key, Lamports, Mint, PumpAccounts, Side, TokenAmount};
 use shred_wire::{Nanos, Slot};
@@ -16,17 +17,55 @@ const UNIT_PRICE: u64 = 10_000;
 /// Time of the first intent.
 const START: u64 = 1_790_000_000_000_000_000;
 
-/// Builder's terms: one address per list, so that instructions can be compared.
-pub(crate) fn config() -> BuilderConfig {
-    let mut config = bench::ours::builder_config();
-    config.entry_budget.unit_price_micro_lamports = UNIT_PRICE;
-    config
+/// How transactions name the accounts that they always name.
+#[derive(Clone, Copy)]
+pub(crate) enum Naming {
+    InFull,
+    /// By a lookup table that holds all it should, for ours and the rivals' alike.
+    ByTable,
+}
+
+impl Naming {
+    pub(crate) const ALL: [Self; 2] = [Self::InFull, Self::ByTable];
+
+    /// Builder's terms: one address per list, so that instructions can be compared.
+    pub(crate) fn config(self) -> BuilderConfig {
+        let mut config = bench::ours::builder_config();
+        config.entry_budget.unit_price_micro_lamports = UNIT_PRICE;
+        if let Self::ByTable = self {
+            let addresses = config.lookup_addresses().expect("the templates compile");
+            config.lookup_table = Some(LookupTable {
+                key: [0x7a; 32],
+                addresses: addresses.into_iter().map(|(key, _)| key).collect(),
+            });
+        }
+        config
+    }
+
+    /// The SDK on the same terms.
+    pub(crate) fn usual(self) -> SdkBuilder {
+        let usual = SdkBuilder::new(bench::ours::seed(), order());
+        match self.config().lookup_table {
+            Some(table) => usual.with_table(&table),
+            None => usual,
+        }
+    }
+
+    /// The row's name for transactions that name so.
+    pub(crate) fn row(self, name: &str) -> String {
+        match self {
+            Self::InFull => name.to_owned(),
+            Self::ByTable => format!("{name}_by_table"),
+        }
+    }
 }
 
 /// The same for the rivals.
 pub(crate) fn order() -> Order {
     let mut order = bench::ours::order();
-    order.budget.unit_price_micro_lamports = UNIT_PRICE;
+    // The same fee, spread over the units that our builder asks for.
+    let budget = Naming::InFull.config().entry_budget;
+    order.budget = budget.for_units(order.budget.unit_limit);
     order
 }
 

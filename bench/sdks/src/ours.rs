@@ -7,7 +7,7 @@ use bundle::{BuildReject, Builder, BundleCell, Draft, RecentBlockhash, Signer, T
 use risk::{Approved, Control, Gate, Mode};
 use shred_resolve::Policy;
 
-use crate::coin::{self, BLOCKHASH, BLOCKHASH_SLOT};
+use crate::coin::{self, BLOCKHASH, BLOCKHASH_SLOT, Naming};
 
 /// The hash and its slot.
 pub(crate) const RECENT: RecentBlockhash = RecentBlockhash {
@@ -31,8 +31,9 @@ pub(crate) struct Ours {
 
 impl Ours {
     /// Signs as RFC 8032 has it.
-    pub(crate) fn new() -> Self {
-        Self::with(Builder::new(&coin::config(), signer()).expect("the default lists are good"))
+    pub(crate) fn new(naming: Naming) -> Self {
+        let builder = Builder::new(&naming.config(), signer());
+        Self::with(builder.expect("the default lists are good"))
     }
 
     pub(crate) fn with(builder: Builder) -> Self {

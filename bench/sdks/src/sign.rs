@@ -18,7 +18,7 @@ use solana_sdk::signature::Keypair;
 use solana_transaction::versioned::VersionedTransaction;
 
 use crate::Context;
-use crate::coin::{self, BLOCKHASH, BLOCKHASH_SLOT, Keys, TOKENS};
+use crate::coin::{self, BLOCKHASH, BLOCKHASH_SLOT, Keys, Naming, TOKENS};
 use crate::contest::{Contest, each, once};
 use crate::ours::{Ours, signer};
 #[cfg(feature = "trade-sdk")]
@@ -35,18 +35,22 @@ const TRANSACTION_LEN: usize = shred_wire::txn::LEGACY_AND_V0_LEN_MAX;
 /// # Errors
 /// A sentence when a way is not to be had, or another was taken.
 pub(crate) fn measure(context: &Context) -> Result<Findings, String> {
-    let rivals = Rivals::new();
     let mut findings = Findings::default();
-    deterministic(context, &rivals, &mut findings)?;
-    armed(context, &rivals, &mut findings)?;
-    for copied in [false, true] {
-        presigned(context, &rivals, copied, &mut findings)?;
+    for naming in Naming::ALL {
+        let rivals = Rivals::new(naming);
+        deterministic(context, &rivals, &mut findings)?;
+        armed(context, &rivals, &mut findings)?;
+    }
+    let rivals = Rivals::new(Naming::InFull);
+    for choice in [Choice::Alone, Choice::Rehearsed, Choice::Copied] {
+        presigned(context, &rivals, choice, &mut findings)?;
     }
     Ok(findings)
 }
 
 /// Both rivals with what they need for each coin.
 struct Rivals {
+    naming: Naming,
     order: Order,
     usual: SdkBuilder,
     keypair: Keypair,
@@ -57,9 +61,9 @@ struct Rivals {
 }
 
 impl Rivals {
-    fn new() -> Self {
+    fn new(naming: Naming) -> Self {
         let (seed, order) = (bench::ours::seed(), coin::order());
-        let usual = SdkBuilder::new(seed, order);
+        let usual = naming.usual();
         let coins = Keys::new(3).coins(SEEN);
         let derived = coins
             .iter()
@@ -73,6 +77,7 @@ impl Rivals {
                 (trade_sdk, parameters)
             },
             derived: derived.collect(),
+            naming,
             order,
             keypair: Keypair::new_from_array(seed),
             usual,
@@ -88,7 +93,7 @@ impl Rivals {
         ours: impl FnMut(&mut Histogram<u64>) + 'a,
     ) -> Vec<Row> {
         let (ticker, passes) = (context.ticker, context.size(40, 8));
-        let contest = Contest::single(name, ours)
+        let contest = Contest::single(self.naming.row(name), ours)
             .against("solana_sdk_addresses_given", move |log| {
                 for _ in 0..passes {
                     each(ticker, log, &self.derived, |(coin, derived)| {
@@ -110,14 +115,17 @@ impl Rivals {
                 }
             });
         #[cfg(feature = "trade-sdk")]
-        let contest = contest.against("sol_trade_sdk", move |log| {
-            let (trade_sdk, parameters) = &self.trade_sdk;
-            for _ in 0..passes {
-                each(ticker, log, parameters, |one| {
-                    black_box(trade_sdk.build(black_box(one)).as_ref());
-                });
-            }
-        });
+        if let Naming::InFull = self.naming {
+            let contest = contest.against("sol_trade_sdk", move |log| {
+                let (trade_sdk, parameters) = &self.trade_sdk;
+                for _ in 0..passes {
+                    each(ticker, log, parameters, |one| {
+                        black_box(trade_sdk.build(black_box(one)).as_ref());
+                    });
+                }
+            });
+            return contest.rows(context);
+        }
         contest.rows(context)
     }
 
@@ -164,7 +172,7 @@ fn deterministic(
     rivals: &Rivals,
     findings: &mut Findings,
 ) -> Result<(), String> {
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(rivals.naming);
     prepare(&mut ours, &rivals.coins)?;
     let passes = context.size(80, 16);
     let rows = rivals.contest(context, "sign.deterministic", |log| {
@@ -177,7 +185,7 @@ fn deterministic(
 }
 
 fn armed(context: &Context, rivals: &Rivals, findings: &mut Findings) -> Result<(), String> {
-    let config = coin::config();
+    let config = rivals.naming.config();
     let signer = signer();
     let prefixes = config
         .static_prefixes(signer.public_key())
@@ -190,9 +198,9 @@ fn armed(context: &Context, rivals: &Rivals, findings: &mut Findings) -> Result<
     let mut ours = Ours::with(builder);
     prepare(&mut ours, &rivals.coins)?;
     settle(&mut arming)?;
-    findings
-        .notes
-        .push(absorbed(&mut ours, &arming, &rivals.coins, prefixes.len()));
+    let absorbed = absorbed(&mut ours, &arming, &rivals.coins, prefixes.len());
+    let row = rivals.naming.row("sign.armed");
+    findings.notes.push(format!("{row}: {absorbed}"));
     settle(&mut arming)?;
     let passes = context.size(80, 16);
     let mut failed = None;
@@ -247,19 +255,40 @@ fn absorbed(ours: &mut Ours, arming: &Arming, coins: &[Launch], templates: usize
     let absorbed = used.map_or(0, |index| arming.absorbed_len(TemplateIndex(index as u8)));
     let message = ours.cell.message(0).map_or(0, <[u8]>::len);
     format!(
-        "sign.armed: {absorbed} of {} bytes (R, A and {message} of message) absorbed when armed",
+        "{absorbed} of {} bytes (R, A and {message} of message) absorbed when armed",
         message + 64
     )
 }
 
-/// The choice of a rung, and with `copied` its bytes' copy to where they leave from.
+/// How a rung is chosen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Right after its ladder was signed, and whatever the host did meanwhile.
+    Alone,
+    /// After a look at its terms, as the engine takes one every 20 us while nothing comes in, and at each trigger.
+    Rehearsed,
+    /// Alone, with its bytes' copy to where they leave from.
+    Copied,
+}
+
+impl Choice {
+    const fn row(self) -> &'static str {
+        match self {
+            Self::Alone => "sign.presigned",
+            Self::Rehearsed => "sign.presigned_rehearsed",
+            Self::Copied => "sign.presigned_and_copied",
+        }
+    }
+}
+
+/// The choice of a rung.
 fn presigned(
     context: &Context,
     rivals: &Rivals,
-    copied: bool,
+    choice: Choice,
     findings: &mut Findings,
 ) -> Result<(), String> {
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(rivals.naming);
     let Some(coin) = rivals.coins.first() else {
         return Ok(());
     };
@@ -315,11 +344,15 @@ fn presigned(
         let ladder = armed.map_err(|(_, no)| format!("{no:?}"))?;
         let mut held = intents.hold(approved.id).ok_or("an id was used twice")?;
         held.renew(ladder).map_err(|_| "another intent's ladder")?;
+        if choice == Choice::Rehearsed {
+            let peeked = ours.builder.peek(&approved, &held, &wanted);
+            black_box(peeked).map_err(|no| format!("{no:?}"))?;
+        }
         let start = context.ticker.nanos();
         let released = ours
             .builder
             .release(black_box(&approved), held, black_box(&wanted));
-        if let (true, Ok(rung)) = (copied, &released) {
+        if let (Choice::Copied, Ok(rung)) = (choice, &released) {
             let bytes = rung.bytes();
             out[..bytes.len()].copy_from_slice(bytes);
             black_box(&mut out);
@@ -332,11 +365,7 @@ fn presigned(
         ours.release(approved);
         Ok(())
     };
-    let name = if copied {
-        "sign.presigned_and_copied"
-    } else {
-        "sign.presigned"
-    };
+    let name = choice.row();
     let rows = rivals.contest(context, name, |log| {
         for _ in 0..count {
             if let Err(error) = one(log) {

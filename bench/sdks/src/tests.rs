@@ -2,26 +2,46 @@
 #![allow(clippy::unwrap_used)]
 
 use bench::launch::Launch;
-use bench::usual::{Derived, SdkBuilder};
+use bench::usual::Derived;
+use bundle::LookupTable;
 use solana_sdk::message::VersionedMessage;
 use solana_sdk::pubkey::Pubkey;
 use solana_transaction::versioned::VersionedTransaction;
 
-use crate::coin::{self, BLOCKHASH, Keys, TOKENS};
+use crate::coin::{self, BLOCKHASH, Keys, Naming, TOKENS};
 use crate::ours::Ours;
 use crate::{corpus, decode};
 
 /// Program, accounts with their rights, data.
 type Resolved = (Pubkey, Vec<(Pubkey, bool, bool)>, Vec<u8>);
 
-/// Every instruction without indices, in order.
-fn resolved(message: &VersionedMessage) -> Vec<Resolved> {
+/// Every instruction without indices, in order. What is looked up is in `table`.
+fn resolved(message: &VersionedMessage, table: Option<&LookupTable>) -> Vec<Resolved> {
     let (keys, header) = (message.static_account_keys(), message.header());
+    let looked_up: Vec<(Pubkey, bool)> = message
+        .address_table_lookups()
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|lookup| {
+            let table = table.unwrap();
+            assert_eq!(lookup.account_key, table.key.into());
+            let key = move |at: &u8| Pubkey::from(table.addresses[usize::from(*at)]);
+            let writable = lookup
+                .writable_indexes
+                .iter()
+                .map(move |at| (key(at), true));
+            let readonly = lookup.readonly_indexes.iter();
+            writable.chain(readonly.map(move |at| (key(at), false)))
+        })
+        .collect();
     let signers = usize::from(header.num_required_signatures);
     let writable_signers = signers - usize::from(header.num_readonly_signed_accounts);
     let writable = keys.len() - usize::from(header.num_readonly_unsigned_accounts);
     let account = |index: u8| {
         let at = usize::from(index);
+        if let Some((key, may_write)) = at.checked_sub(keys.len()).map(|at| looked_up[at]) {
+            return (key, false, may_write);
+        }
         let may_write = at < writable_signers || (signers..writable).contains(&at);
         (keys[at], at < signers, may_write)
     };
@@ -63,14 +83,27 @@ const BUYBACK_RECIPIENT: usize = 13;
 #[test]
 fn ours_and_solana_sdk_build_the_same_instructions() {
     let order = coin::order();
-    let usual = SdkBuilder::new(bench::ours::seed(), order);
-    let mut ours = Ours::new();
-    for coin in Keys::new(77).coins(20) {
-        let own = built(&mut ours, &coin);
-        let derived = Derived::of(&coin, &usual.user());
-        let given = usual.message_with(&coin, &derived, order.spend, TOKENS, &BLOCKHASH);
-        assert_eq!(usual.message(&coin, order.spend, TOKENS, &BLOCKHASH), given);
-        assert_eq!(resolved(&given), own);
+    for naming in Naming::ALL {
+        let table = naming.config().lookup_table;
+        let usual = naming.usual();
+        let mut ours = Ours::new(naming);
+        for coin in Keys::new(77).coins(20) {
+            let own = built(&mut ours, &coin);
+            let derived = Derived::of(&coin, &usual.user());
+            let given = usual.message_with(&coin, &derived, order.spend, TOKENS, &BLOCKHASH);
+            assert_eq!(usual.message(&coin, order.spend, TOKENS, &BLOCKHASH), given);
+            assert_eq!(given.serialize().len(), own.serialize().len());
+            assert_eq!(
+                resolved(&given, table.as_ref()),
+                resolved(&own, table.as_ref())
+            );
+            let looks_up = |message: &VersionedMessage| {
+                message
+                    .address_table_lookups()
+                    .is_some_and(|found| !found.is_empty())
+            };
+            assert!(looks_up(&own) == table.is_some() && looks_up(&given) == table.is_some());
+        }
     }
 }
 
@@ -80,9 +113,9 @@ fn ours_and_solana_sdk_build_the_same_instructions() {
 fn ours_and_sol_trade_sdk_build_the_same_instructions() {
     let order = coin::order();
     let trade_sdk = crate::trade_sdk::TradeSdk::new(bench::ours::seed(), order);
-    let mut ours = Ours::new();
+    let mut ours = Ours::new(Naming::InFull);
     for coin in Keys::new(78).coins(20) {
-        let mut own = built(&mut ours, &coin);
+        let mut own = resolved(&built(&mut ours, &coin), None);
         let whole = own.len();
         own.retain(|(_, accounts, data)| !(accounts.is_empty() && data.first() == Some(&4)));
         assert_eq!(own.len() + 1, whole);
@@ -90,14 +123,17 @@ fn ours_and_sol_trade_sdk_build_the_same_instructions() {
         let recipient = order.buyback_recipient.into();
         let parameters = trade_sdk.parameters(&coin);
         let theirs = signed(&trade_sdk.build(&parameters));
-        assert_eq!(in_our_terms(resolved(&theirs.message), recipient), own);
+        assert_eq!(
+            in_our_terms(resolved(&theirs.message, None), recipient),
+            own
+        );
         let unsigned = wincode::deserialize(&trade_sdk.message(&parameters)).unwrap();
-        assert_eq!(in_our_terms(resolved(&unsigned), recipient), own);
+        assert_eq!(in_our_terms(resolved(&unsigned, None), recipient), own);
     }
 }
 
-/// Our buy's instructions; the unsigned way has to give the very bytes that are signed.
-fn built(ours: &mut Ours, coin: &Launch) -> Vec<Resolved> {
+/// Our buy's message; the unsigned way has to give the very bytes that are signed.
+fn built(ours: &mut Ours, coin: &Launch) -> VersionedMessage {
     let approved = ours.approve(coin);
     ours.build(&approved).unwrap();
     let own = signed(ours.cell.transaction(0).unwrap());
@@ -106,7 +142,7 @@ fn built(ours: &mut Ours, coin: &Launch) -> Vec<Resolved> {
     Ours::render(&draft, &approved, &mut rendered).unwrap();
     assert_eq!(rendered[draft.layout().message], own.message.serialize());
     ours.release(approved);
-    resolved(&own.message)
+    own.message
 }
 
 /// Goal: who is measured decoding finds the same: every launch, every trade, with coin or pool, side and amounts.

@@ -2,7 +2,8 @@
 //!
 //! `kill` must work with everything else wedged. So the `admin` thread holds no lock, calls nothing
 //! of the app, sets the control cell first and answers after. Answers that need the app (`status`, `sources`, `venues`)
-//! are written by a second thread, `admin-status`, which may wedge alone.
+//! are written by a second thread, `admin-status`, which may wedge alone; each change of the control is a line of the log, which
+//! a third, `admin-log`, writes: a log that nobody reads may wedge that one.
 //!
 //! The protocol is one line each way: `status`, `sources`, `venues`, `enable VENUE [force]`, `kill`, `reduce` or `resume`,
 //! answered by one JSON
@@ -35,7 +36,9 @@ use strategy::Venue;
 
 pub use self::client::{ask, find_socket, run_client};
 use self::place::{effective_uid, lock_beside, prepare_directory, remove_stale};
-use self::server::{CONNECTIONS_MAX, STATUS_WAITING_MAX, Server, answer_status};
+use self::server::{
+    CONNECTIONS_MAX, LINES_WAITING_MAX, STATUS_WAITING_MAX, Server, answer_status, write_lines,
+};
 use crate::config::AdminPlan;
 use crate::leftovers::{LEFTOVERS, Leftover};
 use crate::venues::venue_of;
@@ -181,12 +184,14 @@ impl Request {
     }
 }
 
-/// The served socket. Dropping it stops both threads and removes the socket.
+/// The served socket. Dropping it stops its threads and removes the socket.
 #[derive(Debug)]
 pub struct Admin {
     socket: PathBuf,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Writes what is left when the other has ended.
+    log_thread: Option<JoinHandle<()>>,
     /// Held as long as the socket is ours; the kernel frees it when the process dies.
     _lock: File,
     /// A second SIGINT removes the socket too.
@@ -211,6 +216,7 @@ impl Drop for Admin {
     fn drop(&mut self) {
         self.stop.store(true, SeqCst);
         let _ = self.thread.take().map(JoinHandle::join);
+        let _ = self.log_thread.take().map(JoinHandle::join);
         let _ = std::fs::remove_file(&self.socket);
     }
 }
@@ -244,6 +250,8 @@ pub fn spawn(
         answer_status(&status_receiver, &status)
     })
     .map_err(io_error)?;
+    let (log, lines) = sync_channel(LINES_WAITING_MAX);
+    let log_thread = spawn_named("admin-log", move || write_lines(&lines)).map_err(io_error)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut server = Server {
         listener,
@@ -252,6 +260,8 @@ pub fn spawn(
         kill_file: plan.kill_file.clone(),
         own_uid: effective_uid(),
         status: status_sender,
+        log,
+        unwritten: 0,
     };
     server.check_kill_file();
     let stopped = Arc::clone(&stop);
@@ -265,6 +275,7 @@ pub fn spawn(
         socket: plan.socket.clone(),
         stop,
         thread: Some(thread),
+        log_thread: Some(log_thread),
         _lock: lock,
         _leftover: leftover,
     })

@@ -109,6 +109,19 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Check, show or print a configuration.
     Config(ConfigArgs),
+    /// Print the addresses that a lookup table of yours should hold.
+    #[command(after_help = "\
+All that transactions of the configuration always name, but for programs and your wallet's own accounts, the most used
+first. With bundle.lookup_table, stderr says which of it that table lacks.
+
+Examples:
+  overmind lookup-table --config overmind.toml
+  solana address-lookup-table extend TABLE --addresses \\
+      $(overmind lookup-table --config overmind.toml | paste -sd,)
+Exit codes:
+  0  printed
+  2  the configuration or its file of lookup tables cannot be used")]
+    LookupTable(ConfigFileArgs),
     /// Make a key for a node, or show the identity of one.
     Keys(KeysArgs),
     /// Say what a refusal or counter code means and what to do about it.
@@ -503,7 +516,8 @@ Exit codes:
   0  usable; warnings, if any, are on stderr
   2  not usable; every problem is listed with its line and fix")]
     Check(ConfigFileArgs),
-    /// Print a configuration with every default filled in, paths of this host and user included.
+    /// Print a configuration with every default filled in, paths of this host and user included; of URLs only scheme, host
+    /// and port, since the rest may hold keys.
     #[command(after_help = "\
 Examples:
   overmind config show --config overmind.toml
@@ -521,7 +535,7 @@ Exit codes:
     Example,
 }
 
-/// The file that a `config` command reads.
+/// The file that a `config` command or `lookup-table` reads.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ConfigFileArgs {
     /// The configuration.

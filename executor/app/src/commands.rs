@@ -7,6 +7,7 @@ pub mod demo;
 pub mod embedded;
 pub mod explain;
 pub mod keys;
+pub mod lookup_table;
 pub mod observe;
 pub mod relay;
 pub mod replay;
@@ -102,6 +103,14 @@ impl Failure {
             Self::Runner(_) => exit::FAILED,
             _ => exit::BAD_INPUT,
         }
+    }
+
+    /// What a command says of it that was asked for JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let said = self.to_string();
+        let errors: Vec<&str> = said.lines().collect();
+        serde_json::json!({"ok": false, "errors": errors})
     }
 }
 

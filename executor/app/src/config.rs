@@ -10,6 +10,7 @@ mod check;
 mod files;
 mod host;
 mod plan;
+mod redact;
 mod sections;
 mod survey;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use self::plan::{
     AdminPlan, EntriesPlan, IngestPlan, MemoryPlan, Opening, Plan, QuicIdentity, QuicPlan,
     RelayPlan, ShredstreamPlan, SigningPlan, SourcePlan, SubmitPlan, ThreadsPlan, VenuesPlan,
 };
+pub use self::redact::{host_of, redacted};
 pub use self::sections::{
     AdminConfig, BridgeConfig, BundleConfig, CaptureConfig, EngineConfig, HttpConfig, Idle,
     IngestConfig, Lagging, Lane, LaneClass, Layout, LockMemory, MarketConfig, Mode, ModeConfig,
@@ -193,6 +195,21 @@ impl Config {
         self
     }
 
+    /// The same with nothing in it that could be a key: every URL as [`redacted`] shows it.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        for url in [
+            &mut self.ingest.leaders_rpc,
+            &mut self.venues.rpc,
+            &mut self.shredstream.endpoint,
+            &mut self.shredstream.auth_endpoint,
+            &mut self.submit.endpoint,
+        ] {
+            *url = url.take().map(|url| redacted(&url));
+        }
+        self
+    }
+
     /// Replaces the sources by one, `embedded`, that receives at `bind`, verified against leaders
     /// that the embedded market hands over.
     pub fn with_embedded_source(mut self, bind: SocketAddr) -> Self {
@@ -245,8 +262,8 @@ fn place(text: &str, error: &toml::de::Error) -> (usize, usize, String) {
         address_hint(&message, value.unwrap_or_default()).unwrap_or_else(|| did_you_mean(&message));
     let message = format!(
         "{} (in `{}`){}",
-        check::shown(&message),
-        shortened(typed),
+        check::shown(&redact::redacted_line(&message)),
+        shortened(&redact::redacted_line(typed)),
         hint
     );
     (line, column, message)

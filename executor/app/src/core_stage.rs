@@ -339,8 +339,16 @@ impl CoreStage {
         if let Some(chain) = self.wiring.chain() {
             self.published.chain.publish(chain);
         }
-        let positions = engine.positions().count() as u64;
-        self.published.positions_open.store(positions, Relaxed);
+        let gate = engine.gate();
+        let pending = gate.exposures().iter().filter(|exposure| !exposure.held);
+        let published = &self.published;
+        for (cell, count) in [
+            (&published.positions_open, engine.positions().count()),
+            (&published.positions_pending, pending.count()),
+            (&published.positions_max, gate.limits().positions_max.into()),
+        ] {
+            cell.store(count as u64, Relaxed);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use self::checks::{config_findings, unread_config};
+use self::checks::{config_findings, lookup_table, unread_config};
 use self::facts::Facts;
 pub(crate) use self::files::{Seen, look_at};
 use self::interfaces::addresses;
@@ -145,6 +145,7 @@ impl Facts {
             Some((path, Ok(survey))) => {
                 findings.extend(config_findings(path, survey));
                 findings.extend(self.files_findings(survey));
+                findings.extend(survey.plan().and_then(lookup_table));
                 findings.extend(venues::record_finding(&self.host.state_dir));
             }
             Some((path, Err(error))) => findings.push(unread_config(path, error.to_string())),

@@ -13,10 +13,13 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use bundle::{BuilderConfig, BuilderError, LookupTable};
 use market::lookup::TABLE_LEN_MAX;
 use market::{Key, LookupTables};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::config::Plan;
 use crate::regular::open_regular;
 
 /// Longest file that is read: some 5,000 full tables.
@@ -43,6 +46,21 @@ pub enum LookupTablesError {
         /// What is wrong.
         reason: String,
     },
+    /// It lacks the table that transactions are to use.
+    #[error("{}: bundle.lookup_table = {table:?} is not among its {count}; add what `solana address-lookup-table get {table} --output json` prints, or name one that is", path.display())]
+    Absent {
+        /// The file.
+        path: PathBuf,
+        /// The table.
+        table: String,
+        /// Tables that the file has.
+        count: usize,
+    },
+    /// Transactions do not compile with it.
+    #[error(
+        "the parts asked for do not fit into one transaction, lookup table or not: {0}; leave out dont_front, slot_guard_slots or wallet_floor_lamports"
+    )]
+    Unfit(BuilderError),
 }
 
 /// Reads the file.
@@ -63,6 +81,66 @@ pub fn load(path: &Path) -> Result<LookupTables, LookupTablesError> {
         path: path.to_owned(),
         reason,
     })
+}
+
+/// Reads the file that a plan names, if it names one, and hands the plan's builder the table that transactions use.
+///
+/// # Errors
+/// [`LookupTablesError`]: when the file has no such table, too.
+pub fn load_for(plan: &mut Plan) -> Result<LookupTables, LookupTablesError> {
+    let Some(path) = &plan.lookup_tables else {
+        return Ok(LookupTables::none());
+    };
+    let tables = load(path)?;
+    if let Some(key) = plan.lookup_table {
+        let addresses = tables.get(&key).ok_or_else(|| LookupTablesError::Absent {
+            path: path.clone(),
+            table: text(&key),
+            count: tables.len(),
+        })?;
+        plan.builder.lookup_table = Some(LookupTable {
+            key,
+            addresses: addresses.to_vec(),
+        });
+        if let Some(error) = plan.unfit() {
+            return Err(LookupTablesError::Unfit(error));
+        }
+    }
+    Ok(tables)
+}
+
+/// What a table should hold for these transactions, the most used first, and which of it theirs lacks.
+///
+/// # Errors
+/// [`BuilderError`], when they do not compile.
+pub fn wanted(builder: &BuilderConfig) -> Result<Vec<Wanted>, BuilderError> {
+    let held = builder.lookup_table.as_ref();
+    let held = held.map_or(&[][..], |table| &table.addresses);
+    let named = builder.lookup_addresses()?.into_iter();
+    Ok(named
+        .map(|(key, templates)| Wanted {
+            address: text(&key),
+            templates,
+            held: held.contains(&key),
+        })
+        .collect())
+}
+
+/// An address that a lookup table should hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// It, in base58.
+    pub address: String,
+    /// Templates that name it.
+    pub templates: usize,
+    /// Whether the table that is used holds it.
+    pub held: bool,
+}
+
+/// A key in base58.
+#[must_use]
+pub fn text(key: &Key) -> String {
+    bs58::encode(key).into_string()
 }
 
 /// What a file holds, in words.
@@ -152,13 +230,9 @@ mod tests {
 
     use super::*;
 
-    fn text(key: [u8; 32]) -> String {
-        bs58::encode(key).into_string()
-    }
-
     #[test]
     fn every_form_of_the_file_is_read() {
-        let [a, b, x, y] = [1, 2, 3, 4].map(|byte| text([byte; 32]));
+        let [a, b, x, y] = [1, 2, 3, 4].map(|byte| text(&[byte; 32]));
         let map = format!(r#"{{"{a}": ["{x}", "{y}"], "{b}": []}}"#);
         let cli = format!(
             r#"{{"lookupTableAddress": "{a}", "authority": null, "deactivationSlot": 18446744073709551615, "addresses": ["{x}", "{y}"]}}"#
@@ -177,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_refused_by_what_is_wrong() {
-        let [a, x] = [1, 3].map(|byte| text([byte; 32]));
+        let [a, x] = [1, 3].map(|byte| text(&[byte; 32]));
         let many = vec![format!("\"{x}\""); 257].join(",");
         for (file, said) in [
             ("", "EOF"),

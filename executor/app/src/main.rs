@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Sources(args) => Ok(commands::sources::run(args)),
         Command::Doctor(args) => Ok(doctor::run(args)),
         Command::Config(args) => commands::config::run(args),
+        Command::LookupTable(args) => commands::lookup_table::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Explain(args) => Ok(commands::explain::run(args)),
     };

@@ -32,6 +32,10 @@ pub struct Published {
     pub slot: AtomicU64,
     /// Positions open at the last publication; [`Published::UNKNOWN`] before the first.
     pub positions_open: AtomicU64,
+    /// Entries on their way, which take a place as open positions do; published with those.
+    pub positions_pending: AtomicU64,
+    /// As many of both are allowed.
+    pub positions_max: AtomicU64,
     /// Publications so far: it stands still when the core does.
     pub turns: AtomicU64,
     /// Stamp of the newest datagram, UNIX epoch, nanoseconds.
@@ -75,6 +79,8 @@ impl Published {
             decided: [const { AtomicU64::new(0) }; DECIDED],
             slot: AtomicU64::new(0),
             positions_open: AtomicU64::new(Self::UNKNOWN),
+            positions_pending: AtomicU64::new(Self::UNKNOWN),
+            positions_max: AtomicU64::new(Self::UNKNOWN),
             turns: AtomicU64::new(0),
             datagram_at: AtomicU64::new(0),
             sources: PublishedSources::new(sources),
@@ -128,11 +134,15 @@ impl Published {
     /// Stands for a number that was not published yet.
     pub const UNKNOWN: u64 = u64::MAX;
 
-    /// Positions open, once the core has said so.
+    /// Positions open, entries on their way, and how many of both are allowed, once the core has said so.
     #[must_use]
-    pub fn positions_open(&self) -> Option<u64> {
-        let count = self.positions_open.load(Relaxed);
-        (count != Self::UNKNOWN).then_some(count)
+    pub fn positions(&self) -> [(&'static str, Option<u64>); 3] {
+        let told = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|n| *n != Self::UNKNOWN);
+        [
+            ("positions_open", told(&self.positions_open)),
+            ("positions_pending", told(&self.positions_pending)),
+            ("positions_max", told(&self.positions_max)),
+        ]
     }
 
     /// Copies the numbers in. One writer.

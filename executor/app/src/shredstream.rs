@@ -10,7 +10,7 @@ use shredstream_client::{AuthOptions, End, Shredstream, ShredstreamConfig, Shred
 use sidecar::{Snapshot, printable};
 use tokio::sync::oneshot;
 
-use crate::config::ShredstreamPlan;
+use crate::config::{ShredstreamPlan, host_of};
 use crate::outage::{Outage, Turn};
 use crate::receive::Received;
 use crate::secret::{Secret, SecretError};
@@ -159,16 +159,7 @@ impl StreamAlarm {
 
 /// Whom the plan asks: host and port, since a path may hold what is nobody's business.
 fn engine(plan: &ShredstreamPlan) -> String {
-    let host = |endpoint: &str| {
-        let rest = endpoint
-            .split_once("://")
-            .map_or(endpoint, |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        host.to_owned()
-    };
+    let host = |endpoint: &str| host_of(endpoint).unwrap_or("?").to_owned();
     match &plan.auth_endpoint {
         Some(auth) if *auth != plan.endpoint => {
             format!("{} (tokens: {})", host(&plan.endpoint), host(auth))

@@ -1,6 +1,7 @@
 //! Opening the ways of signing at start, and what is said and kept when signing halts.
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "armed-nonces")]
@@ -49,6 +50,19 @@ pub enum SigningError {
         path: PathBuf,
         /// The public key, base58.
         key: String,
+    },
+    /// A line of what was kept of earlier halts cannot be read.
+    #[error(
+        "{}, line {line}: cannot be read ({why}): a halt of the key may be lost in it. If that line may have said \
+         nonce_seen, move what the key owns to another key and name that one; then take the line out and start again", path.display()
+    )]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// What was kept of earlier halts cannot be read or written.
     #[error("{}: {source}", path.display())]
@@ -148,7 +162,7 @@ impl SigningAlarm {
     /// For the key of `builder`, unless `state_dir` says that it must not sign again.
     ///
     /// # Errors
-    /// [`SigningError::KeySpent`], [`SigningError::Journal`].
+    /// [`SigningError::KeySpent`], [`SigningError::Unread`], [`SigningError::Journal`].
     pub fn new(builder: &Builder, state_dir: &Path) -> Result<Self, SigningError> {
         let alarm = Self {
             watch: builder.halt_watch(),
@@ -156,10 +170,7 @@ impl SigningAlarm {
             path: state_dir.join(HALTS_FILE),
             said: None,
         };
-        let spent = alarm.is_spent().map_err(|source| SigningError::Journal {
-            path: alarm.path.clone(),
-            source,
-        })?;
+        let spent = alarm.is_spent()?;
         if spent {
             let Self { path, key, .. } = alarm;
             return Err(SigningError::KeySpent { path, key });
@@ -183,22 +194,69 @@ impl SigningAlarm {
     fn keep(&self, reason: Halted) -> io::Result<()> {
         let line = json!({"at": realtime().0, "key": self.key, "reason": reason.name()});
         let mut file = append_regular(&self.path)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
+        // What a fault of the power or a full disk has cut off must not take this line along.
+        let fresh = if ends_whole(&mut file)? { "" } else { "\n" };
+        file.write_all(format!("{fresh}{line}\n").as_bytes())?;
         file.sync_all()
     }
 
-    /// Whether a line says that a nonce of our key came up twice. What is no such line says nothing.
-    fn is_spent(&self) -> io::Result<bool> {
-        let mut text = String::new();
-        match open_regular(&self.path, HALTS_LEN_MAX) {
-            Ok(mut file) => io::Read::read_to_string(&mut file, &mut text)?,
+    /// Whether a line says that a nonce of our key came up twice.
+    fn is_spent(&self) -> Result<bool, SigningError> {
+        let path = || self.path.clone();
+        let mut bytes = Vec::new();
+        let read = open_regular(&self.path, HALTS_LEN_MAX)
+            .and_then(|mut file| file.read_to_end(&mut bytes));
+        match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .any(|line| line["key"] == *self.key && line["reason"] == Halted::NonceSeen.name()))
+            Err(source) => {
+                return Err(SigningError::Journal {
+                    path: path(),
+                    source,
+                });
+            }
+            Ok(_) => {}
+        }
+        let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        if whole.is_empty() {
+            return Ok(false);
+        }
+        let mut spent = false;
+        for (index, line) in whole.split(|byte| *byte == b'\n').enumerate() {
+            let (key, reason) = read_halt(line).map_err(|why| SigningError::Unread {
+                path: path(),
+                line: index + 1,
+                why,
+            })?;
+            spent |= key == self.key && reason == Halted::NonceSeen;
+        }
+        Ok(spent)
+    }
+}
+
+/// Whether the file is empty or its last line has its end.
+fn ends_whole(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// The key and the reason of a line that [`SigningAlarm::keep`] wrote; what is wrong with any other.
+fn read_halt(line: &[u8]) -> Result<(String, Halted), &'static str> {
+    let line: Value = serde_json::from_slice(line).map_err(|_| "it is no JSON")?;
+    let key = line["key"].as_str().ok_or("it names no key")?;
+    let is_key = matches!(bs58::decode(key).onto(&mut [0; 32]), Ok(32));
+    let reason = line["reason"].as_str();
+    let reason = Halted::ALL
+        .into_iter()
+        .find(|known| reason == Some(known.name()))
+        .ok_or("it gives no reason that this version knows")?;
+    match is_key {
+        true => Ok((key.to_owned(), reason)),
+        false => Err("its key is not the base58 of 32 bytes"),
     }
 }
 
@@ -250,15 +308,79 @@ mod tests {
         assert!(said.contains("must not sign again"), "{said}");
     }
 
+    /// Goal: nothing that may hide a halt is passed over: a start names the file, the line and what is to be done.
     #[test]
-    fn what_is_no_line_of_ours_says_nothing_and_what_cannot_be_read_is_refused() {
+    fn a_line_that_cannot_be_read_refuses_the_start() {
         let folder = Folder::new("odd");
-        std::fs::write(folder.0.join(HALTS_FILE), "{\n[]\nnull\n{\"key\":1}\n").unwrap();
-        SigningAlarm::new(&builder(242), &folder.0).unwrap();
-        std::fs::remove_file(folder.0.join(HALTS_FILE)).unwrap();
-        std::fs::create_dir(folder.0.join(HALTS_FILE)).unwrap();
-        let refused = SigningAlarm::new(&builder(242), &folder.0).unwrap_err();
+        let path = folder.0.join(HALTS_FILE);
+        let ours = builder(242);
+        let key = bs58::encode(ours.public_key()).into_string();
+        let good = format!("{{\"at\":1,\"key\":\"{key}\",\"reason\":\"forked\"}}");
+        for text in [
+            String::new(),
+            good.clone(),
+            format!("{good}\n"),
+            format!("{good}\n{good}\n"),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            SigningAlarm::new(&ours, &folder.0).unwrap();
+        }
+        let torn = &good[..good.len() - 9];
+        for bad in [
+            torn,
+            "{",
+            "[]",
+            "null",
+            "",
+            "\0\0\0",
+            "{\"key\":1,\"reason\":\"forked\"}",
+            "{\"key\":\"1\",\"reason\":\"forked\"}",
+            &good.replace("forked", "nonce_seem"),
+        ] {
+            for end in ["", "\n"] {
+                std::fs::write(&path, format!("{good}\n{bad}{end}")).unwrap();
+                if bad.is_empty() && end.is_empty() {
+                    continue;
+                }
+                let said = SigningAlarm::new(&ours, &folder.0).unwrap_err().to_string();
+                let place = format!("{}, line 2: cannot be read", path.display());
+                assert!(said.starts_with(&place), "{bad:?}: {said}");
+                assert!(said.contains("take the line out and start again"), "{said}");
+            }
+        }
+        std::fs::write(&path, [0xff, b'\n']).unwrap();
+        let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
+        assert!(
+            matches!(said, SigningError::Unread { line: 1, .. }),
+            "{said}"
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let refused = SigningAlarm::new(&ours, &folder.0).unwrap_err();
         assert!(matches!(refused, SigningError::Journal { .. }), "{refused}");
+    }
+
+    /// Goal: a halt that is kept after a torn line stands on a line of its own, so that taking out the torn one shows it.
+    #[test]
+    fn a_torn_line_does_not_take_the_next_along() {
+        let folder = Folder::new("torn");
+        let path = folder.0.join(HALTS_FILE);
+        let ours = builder(244);
+        let alarm = SigningAlarm::new(&ours, &folder.0).unwrap();
+        std::fs::write(&path, "{\"at\":17,\"ke").unwrap();
+        alarm.keep(Halted::NonceSeen).unwrap();
+        alarm.keep(Halted::Forked).unwrap();
+        let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
+        assert!(
+            matches!(said, SigningError::Unread { line: 1, .. }),
+            "{said}"
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (_torn, mended) = text.split_once('\n').unwrap();
+        assert_eq!(mended.lines().count(), 2, "{text}");
+        std::fs::write(&path, mended).unwrap();
+        let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
+        assert!(matches!(said, SigningError::KeySpent { .. }), "{said}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const BUNDLE: [&str; 7] = [
     "own_failed",
 ];
 /// Members that have a place; any other one is shown as it is.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 22] = [
     "chain",
     "ok",
     "healthy",
@@ -40,6 +40,8 @@ const KNOWN: [&str; 20] = [
     "truth",
     "accounts",
     "positions_open",
+    "positions_pending",
+    "positions_max",
     "bridge",
     "shredstream",
     "signing",
@@ -71,10 +73,7 @@ pub fn in_words(status: &Value, all: bool) -> String {
     page.market(&status["market"]);
     page.account_data(&status["truth"], &status["accounts"]);
     page.heading("risk");
-    match &status["positions_open"] {
-        Value::Null => page.row("positions_open", &"not told yet".into()),
-        count => page.row("positions_open", count),
-    }
+    page.row("positions", &positions(status).into());
     page.refusals(&status["intents_refused"]);
     page.venues(&status["venues"]);
     page.heading("bundle and submit");
@@ -337,6 +336,17 @@ fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().map(Map::iter).into_iter().flatten()
 }
 
+/// What takes the places that `risk.open_positions_max` gives: entries on their way do as well.
+pub(crate) fn positions(status: &Value) -> String {
+    match status["positions_open"].as_u64() {
+        None => "not told yet".to_owned(),
+        Some(open) => {
+            let (pending, max) = (&status["positions_pending"], &status["positions_max"]);
+            format!("{open} open + {pending} pending of {max}")
+        }
+    }
+}
+
 /// The newest slot, in words.
 pub(crate) fn slot(value: &Value) -> String {
     match value.as_u64() {
@@ -376,7 +386,7 @@ mod tests {
             "truth": {"pump": {"truth_agreed": 16, "truth_diverged": 17, "truth_behind": 24, "truth_stale": 0},
                       "launchlab": {"truth_agreed": 0, "truth_diverged": 0, "truth_behind": 0, "truth_stale": 0}},
             "accounts": {"account_taken": 18, "update_refused": 0},
-            "positions_open": 9,
+            "positions_open": 9, "positions_pending": 26, "positions_max": 48,
             "chain": {"slot_ms": 400, "newest_block": null, "leaders": {"source": "rpc", "refresh": {"epoch_taken": 2}},
                       "forks": {"fork_seen": 1, "slot_skipped": 0}},
             "bridge": {"running": true, "brain": "live", "events": {"signal_accepted": 0},
@@ -437,7 +447,10 @@ mod tests {
                     "account_taken 18",
                 ],
             ),
-            ("risk", &["positions_open 9", "refused: tip 8"]),
+            (
+                "risk",
+                &["positions 9 open + 26 pending of 48", "refused: tip 8"],
+            ),
             ("bundle and submit", &["bundle_handed 6"]),
             (
                 "bridge",

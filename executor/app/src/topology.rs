@@ -119,6 +119,7 @@ pub const THREADS: &[Thread] = &[
     thread("bridge",  false, "speaks ZeroMQ with brains; judges, acknowledges or refuses their signals", "many"),
     thread("admin",   false, "answers status and kill on a Unix socket, watches the kill file",          "many"),
     thread("admin-status", false, "writes the answers that need the rest of the process",                "many"),
+    thread("admin-log", false, "writes a line for each change of the control to the log",                 "writes"),
     thread("sources-log", false, "appends what every source has brought to a file, once a second",        "many"),
     thread("capture", false, "writes taken datagrams to a pcap file",                                    "many"),
     thread("refresh", false, "asks an RPC node for leaders and stakes, with ingest.leaders_rpc",           "many"),

@@ -23,7 +23,7 @@ use risk::Control;
 use serde_json::{Value, json};
 use sidecar::{Asker, AskerEnd, Endpoint, RpcError, Snapshot, asker, printable};
 use strategy::Venue;
-use venue_check::{ChainError, Checker, Guard, Record, RpcChain, look};
+use venue_check::{ChainError, Checked, Checker, Guard, Record, RpcChain, Verdict, look};
 
 use self::report::summary;
 pub use self::report::{shown_state, shown_verdict};
@@ -37,6 +37,11 @@ pub const RECORD_FILE: &str = "venues.json";
 const RECORD_LEN_MAX: u64 = 1 << 20;
 /// Longest wait for one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Longest that all questions of one round may take together, and one answer more: a look, and a check of every venue or of
+/// the one that is asked for. With a builder for each of six venues that is some 460 questions at most (a program's trades,
+/// a dozen coins, three trials a side), which a node that needs a quarter of a second for each gets through. Nothing is
+/// entered before the check at start is over, so a slower one must not hold that up for an hour.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(120);
 /// Operator's wishes that wait for the thread.
 const WISHES_MAX: usize = 16;
 /// Pause before a record that could not be written is tried again.
@@ -72,6 +77,8 @@ struct Watching {
     looked: Option<Instant>,
     looks: u64,
     looks_failed: u64,
+    /// Builders that the time of a round was over for.
+    out_of_time: u64,
     /// What has happened to checks since it was last said, a line each.
     told: Vec<String>,
     /// Whether something is not yet in the record on disk.
@@ -144,6 +151,7 @@ impl VenueBook {
             "looked_s": watching.looked.map(|at| at.elapsed().as_secs()),
             "looks": watching.looks,
             "looks_failed": watching.looks_failed,
+            "out_of_time": watching.out_of_time,
             "last_failure": watching.failure,
             "pending": names(&watching.pending),
             "refusals": watching.refusals,
@@ -166,6 +174,25 @@ impl VenueBook {
             ))
         });
         disabled.collect()
+    }
+
+    /// How many may be entered, and which not, in a line.
+    #[must_use]
+    pub fn in_brief(&self) -> String {
+        let states = self.guard().states();
+        let disabled = states.iter().filter_map(|state| {
+            let name = Venue::names()[state.venue as usize];
+            Some(format!("{name} ({})", state.disabled?.name()))
+        });
+        let disabled: Vec<String> = disabled.collect();
+        let (all, enabled) = (states.len(), states.len() - disabled.len());
+        match disabled.is_empty() {
+            true => format!("{enabled} of {all} may be entered"),
+            false => format!(
+                "{enabled} of {all} may be entered; disabled: {}",
+                disabled.join(", ")
+            ),
+        }
     }
 
     /// For metrics.
@@ -192,6 +219,10 @@ impl VenueBook {
             )
             .with(&[("outcome", "told")], watching.looks)
             .with(&[("outcome", "failed")], watching.looks_failed);
+        let help = "Builders that were not checked: the time for the whole check was over.";
+        let _ = snapshot
+            .counter("venue_checks_out_of_time", help)
+            .with(&[], watching.out_of_time);
     }
 
     /// The operator wants `venue` enabled: at once when he forces it, else after a new check, which takes a while.
@@ -264,11 +295,11 @@ impl VenueWatch {
             };
             book.watching().told.push(words);
             let (asker, ended) = asker(endpoint.clone(), ANSWER_LIMIT)?;
-            let silence = Silence::default();
+            let round = Round::default();
             let rounds = Rounds {
                 book: Arc::clone(&book),
-                chain: chain(asker, silence.clone()),
-                silence,
+                chain: chain(asker, round.clone()),
+                round,
                 builder: builder.clone(),
                 interval: plan.watch_interval,
                 check_at_start: plan.check_at_start,
@@ -384,7 +415,7 @@ impl Drop for VenueWatch {
 struct Rounds<C> {
     book: Arc<VenueBook>,
     chain: C,
-    silence: Silence,
+    round: Round,
     builder: BuilderConfig,
     interval: Duration,
     check_at_start: bool,
@@ -397,7 +428,7 @@ impl<C: venue_check::Chain> Rounds<C> {
             let mut checker = Checker::new(self.builder.clone());
             let mut found = Vec::new();
             for venue in Venue::ALL {
-                let checked = checker.check(&mut self.chain, venue);
+                let checked = self.check(&mut checker, venue);
                 found.extend(checked.iter().map(|checked| checked.verdict.clone()));
                 self.book.guard().note_checked(venue, checked);
             }
@@ -418,9 +449,18 @@ impl<C: venue_check::Chain> Rounds<C> {
         }
     }
 
-    /// Whether the node told everything that was looked at.
+    fn check(&mut self, checker: &mut Checker, venue: Venue) -> [Checked; 2] {
+        let checked = checker.check(&mut self.chain, venue);
+        for builder in &checked {
+            let is_late = builder.verdict == Verdict::OutOfTime;
+            self.book.watching().out_of_time += u64::from(is_late);
+        }
+        checked
+    }
+
+    /// Begins a round; whether the node told everything that was looked at.
     fn look(&mut self) -> bool {
-        self.silence.forget();
+        self.round.begin(Instant::now());
         let seen = look(&mut self.chain, &Venue::ALL);
         let mut failure = String::new();
         match &seen {
@@ -440,7 +480,7 @@ impl<C: venue_check::Chain> Rounds<C> {
     fn grant(&mut self, venue: Venue) {
         let name = Venue::names()[venue as usize];
         let granted = if self.look() {
-            let checked = Checker::new(self.builder.clone()).check(&mut self.chain, venue);
+            let checked = self.check(&mut Checker::new(self.builder.clone()), venue);
             let mut guard = self.book.guard();
             guard.note_checked(venue, checked);
             guard.enable(venue, false)
@@ -457,44 +497,71 @@ impl<C: venue_check::Chain> Rounds<C> {
 }
 
 /// A chain behind a node.
-fn chain(mut asker: Asker, silence: Silence) -> impl venue_check::Chain {
+fn chain(mut asker: Asker, round: Round) -> impl venue_check::Chain {
     RpcChain::new(move |method: &'static str, params: Value| {
-        if let Some(silent) = silence.lock().clone() {
-            return Err(silent);
+        if let Some(over) = round.over(Instant::now()) {
+            return Err(over);
         }
         let answer = asker.ask(method, params);
         answer.map_err(|error| {
             let told = chain_error(asker.endpoint(), method, &error);
             if let RpcError::Connect(_) | RpcError::Late(_) | RpcError::Ended = error {
-                *silence.lock() = Some(told.clone());
+                round.lock().silent = Some(told.clone());
             }
             told
         })
     })
 }
 
-/// Why a node is asked nothing more in this round: it was not there, or late, and each question would take as long.
-#[derive(Clone, Debug, Default)]
-struct Silence(Arc<Mutex<Option<ChainError>>>);
+/// One round of questions: until when a node is asked, and whether it is there.
+#[derive(Clone, Debug)]
+struct Round(Arc<Mutex<Asking>>);
 
-impl Silence {
-    fn lock(&self) -> MutexGuard<'_, Option<ChainError>> {
+#[derive(Debug)]
+struct Asking {
+    began: Instant,
+    /// Why nothing more is asked: it was not there, or late, and each question would take as long.
+    silent: Option<ChainError>,
+}
+
+impl Default for Round {
+    /// One that begins now.
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Asking {
+            began: Instant::now(),
+            silent: None,
+        })))
+    }
+}
+
+impl Round {
+    fn lock(&self) -> MutexGuard<'_, Asking> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new round.
-    fn forget(&self) {
-        *self.lock() = None;
+    fn begin(&self, now: Instant) {
+        *self.lock() = Asking {
+            began: now,
+            silent: None,
+        };
+    }
+
+    /// Why the node is asked nothing more in this round; `None` while it is.
+    fn over(&self, now: Instant) -> Option<ChainError> {
+        let Asking { began, silent } = &*self.lock();
+        let late = now.saturating_duration_since(*began) >= CHECK_LIMIT;
+        silent.clone().or(late.then_some(ChainError::OutOfTime))
     }
 }
 
-/// A chain behind the node at `endpoint`, for a command that waits.
+/// A chain behind the node at `endpoint`, for a command that waits, for one round.
 ///
 /// # Errors
 /// When there is no runtime to be had.
 pub fn chain_of(endpoint: &Endpoint) -> io::Result<(impl venue_check::Chain, AskerEnd)> {
     let (asker, end) = asker(endpoint.clone(), ANSWER_LIMIT)?;
-    Ok((chain(asker, Silence::default()), end))
+    Ok((chain(asker, Round::default()), end))
 }
 
 fn chain_error(endpoint: &Endpoint, method: &str, error: &RpcError) -> ChainError {
@@ -689,6 +756,72 @@ mod tests {
         assert!(watch.changes().is_empty());
     }
 
+    /// Goal: a node is asked until the end of a round and not after it; what is left then is not checked, which is counted and
+    /// changes nothing, whatever a venue was before.
+    #[test]
+    fn what_the_time_of_a_round_does_not_reach_stays_as_it_was() {
+        let began = Instant::now();
+        let round = Round::default();
+        round.begin(began);
+        let almost = began + CHECK_LIMIT - Duration::from_millis(1);
+        assert_eq!(round.over(almost), None);
+        let end = began + CHECK_LIMIT;
+        assert_eq!(round.over(end), Some(ChainError::OutOfTime));
+        round.begin(end);
+        assert_eq!(round.over(end), None);
+
+        let past = Instant::now().checked_sub(CHECK_LIMIT).unwrap();
+        round.begin(past);
+        let node = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        node.set_nonblocking(true).unwrap();
+        let address = format!("http://{}", node.local_addr().unwrap());
+        let (asker, _end) = asker(Endpoint::parse(&address).unwrap(), ANSWER_LIMIT).unwrap();
+        let control = Arc::new(Control::new(Mode::Active));
+        let venues = control.venues();
+        venues.disable(Venue::PumpSwap, Disabled::CheckFailed);
+        let book = Arc::new(VenueBook::unchecked(Arc::clone(&control)));
+        let mut rounds = Rounds {
+            book: Arc::clone(&book),
+            chain: chain(asker, round.clone()),
+            round,
+            builder: BuilderConfig::default(),
+            interval: Duration::MAX,
+            check_at_start: true,
+        };
+        book.guard().await_check();
+        let mut checker = Checker::new(BuilderConfig::default());
+        let mut found = Vec::new();
+        for venue in Venue::ALL {
+            let checked = rounds.check(&mut checker, venue);
+            found.extend(checked.iter().map(|checked| checked.verdict.clone()));
+            book.guard().note_checked(venue, checked);
+        }
+        assert!(node.accept().is_err(), "nobody was asked");
+        for venue in Venue::ALL {
+            let before = (venue == Venue::PumpSwap).then_some(Disabled::CheckFailed);
+            assert_eq!(venues.disabled(venue), before, "{venue:?}");
+        }
+        let said = summary(&found, &book.guard().states());
+        let counted = "0 failed, 12 unknown, 12 of them not checked: out of time; enabled: none";
+        assert!(said.contains(counted), "{said}");
+        let status = book.status();
+        assert_eq!(status["out_of_time"], 12);
+        assert_eq!(
+            status["venues"][0]["buy"]["why"],
+            "not checked: out of time"
+        );
+        let mut snapshot = Snapshot::new(sidecar::Health::default());
+        book.measure(&mut snapshot);
+        let metrics = sidecar::render_metrics(snapshot).unwrap();
+        let line = "overmind_venue_checks_out_of_time_total 12";
+        assert!(metrics.lines().any(|said| said == line), "{metrics}");
+        let refused = book.guard().enable(Venue::PumpSwap, false).unwrap_err();
+        assert!(
+            refused.contains("buy not checked: out of time"),
+            "{refused}"
+        );
+    }
+
     #[test]
     fn metrics_and_status_show_what_is_disabled_and_why() {
         let control = Arc::new(Control::new(Mode::Active));
@@ -709,6 +842,8 @@ mod tests {
                 "{line}\n{metrics}"
             );
         }
+        let brief = "5 of 6 may be entered; disabled: pump_swap (terms_changed)";
+        assert_eq!(book.in_brief(), brief);
         let status = book.status();
         assert_eq!(status["venues"][2]["name"], "pump_swap");
         assert_eq!(status["venues"][2]["reason"], "terms_changed");

@@ -306,7 +306,7 @@ impl<P: Probe> Sink for Told<'_, P> {
         let told_at = exit.ticker.nanos();
         exit.probe.transaction(told_at.wrapping_sub(exit.taken_at));
         let intents = engine.counters().intent_made;
-        engine.transaction(txn, *exit);
+        engine.transaction_at(told_at, txn, *exit);
         if engine.counters().intent_made != intents {
             exit.probe.intent(txn, exit.taken_at, engine.stages());
         }

@@ -373,6 +373,153 @@ fn a_second_interrupt_leaves_nothing_behind() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Goal: a script that asks for JSON gets JSON, whatever is said.
+#[test]
+fn what_config_refuses_is_json_where_that_is_asked_for() {
+    let folder = Folder::new();
+    let config = folder.file("overmind.toml");
+    let check = ["config", "check", "--json", "--config", &config];
+    let json = |words: &[&str], code| {
+        let (out, err) = said(words, code);
+        assert_eq!(err, "");
+        serde_json::from_str::<Value>(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+    };
+    let absent = json(&check, 2);
+    assert!(
+        absent["errors"][0]
+            .as_str()
+            .unwrap()
+            .contains("name a readable TOML file")
+    );
+    std::fs::write(
+        &config,
+        "[threads]\npark_us = \"x\"\n[risk]\nwindow_ms = 1\n",
+    )
+    .unwrap();
+    for words in [
+        &check[..],
+        &["config", "show", "--json", "--config", &config],
+        &["doctor", "--venues", "--json", "--config", &config],
+    ] {
+        let refused = json(words, 2);
+        let errors = refused["errors"].as_array().unwrap();
+        let first = errors[0].as_str().unwrap();
+        assert_eq!(
+            (&refused["ok"], errors.len()),
+            (&Value::Bool(false), 2),
+            "{refused}"
+        );
+        assert!(
+            first.contains(":2:") && first.contains("threads.park_us"),
+            "{first}"
+        );
+    }
+    std::fs::write(&config, "[mode]\nmode = \"live\"\n").unwrap();
+    assert_eq!(json(&check, 3)["ok"], false);
+    std::fs::write(&config, "").unwrap();
+    let usable = json(&check, 0);
+    assert_eq!(
+        (&usable["ok"], &usable["usable"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+}
+
+/// Goal: who reads the service's log sees who has killed it and who let it go on.
+#[test]
+fn kill_and_resume_are_in_the_log() {
+    let folder = Folder::new();
+    let config = folder.file("overmind.toml");
+    std::fs::write(
+        &config,
+        "[http]\nenabled = false\n[threads]\nidle = \"park\"\n",
+    )
+    .unwrap();
+    let log = std::fs::File::create(folder.file("log")).unwrap();
+    let mut service = Running(
+        overmind(&["run", "--json", "--embedded-market", "--config", &config])
+            .env("STATE_DIRECTORY", folder.0.join("state"))
+            .env("RUNTIME_DIRECTORY", folder.0.join("room"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap(),
+    );
+    let socket = folder.file("room/admin.sock");
+    until("it serves", || Path::new(&socket).exists());
+    for word in ["kill", "kill", "resume"] {
+        said(&[word, "--socket", &socket], 0);
+    }
+    service.signal(libc::SIGTERM);
+    until("it ends", || service.0.try_wait().unwrap().is_some());
+    let log = std::fs::read_to_string(folder.file("log")).unwrap();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let said = lines.map(|line| line["line"].as_str().unwrap().to_owned());
+    let said: Vec<String> = said.filter(|line| line.starts_with("control: ")).collect();
+    assert_eq!(said.len(), 2, "{log}");
+    assert!(
+        said[0]
+            .starts_with("control: killed (was running), by kill on the control socket (process "),
+        "{log}"
+    );
+    assert!(
+        said[1].starts_with("control: running (was killed), by resume on the control socket"),
+        "{log}"
+    );
+}
+
+/// Goal: an operator makes a table of what is printed, names it, and is told when the file lacks it or it lacks something.
+#[test]
+fn a_lookup_table_is_made_of_what_is_printed() {
+    let folder = Folder::new();
+    let (config, file) = (folder.file("overmind.toml"), folder.file("tables.json"));
+    let table = bs58::encode([9; 32]).into_string();
+    let printed = ["lookup-table", "--config", &config];
+    let check = ["config", "check", "--config", &config];
+    let sources = "[ingest]\n[[ingest.sources]]\nname = \"a\"\nbind = \"127.0.0.1:21077\"\npolicy = \"unverified\"\n";
+    std::fs::write(&config, sources).unwrap();
+    let (out, err) = said(&printed, 0);
+    let addresses: Vec<&str> = out.lines().collect();
+    assert!(addresses.len() > 8 && err.is_empty(), "{out}{err}");
+    assert!(addresses.contains(&"So11111111111111111111111111111111111111112"));
+
+    let named = format!(
+        "{sources}[market]\nlookup_tables = {file:?}\n[bundle]\nlookup_table = \"{table}\"\n"
+    );
+    std::fs::write(&config, named).unwrap();
+    let hold = |held: &[&str]| {
+        std::fs::write(&file, serde_json::json!({ &table: held }).to_string()).unwrap();
+    };
+    hold(&addresses);
+    said(&check, 0);
+    assert_eq!(
+        said(&printed, 0),
+        (out.clone(), format!("{table} holds all of them\n"))
+    );
+    hold(&addresses[1..]);
+    said(&check, 0);
+    let (_, err) = said(&printed, 0);
+    assert_eq!(err, format!("{table} lacks 1 of them: {}\n", addresses[0]));
+    let json = [&printed[..], &["--json"]].concat();
+    let answer: Value = serde_json::from_str(&said(&json, 0).0).unwrap();
+    assert_eq!(answer["table"], *table);
+    assert_eq!(answer["addresses"][0]["address"], addresses[0]);
+    assert_eq!(answer["addresses"][0]["held"], false);
+
+    std::fs::write(&file, "{}").unwrap();
+    let (_, err) = said(&check, 2);
+    assert!(
+        err.contains(":9:1: bundle.lookup_table") && err.contains("is not among its 0"),
+        "{err}"
+    );
+    for words in [&printed[..], &["run", "--config", &config]] {
+        assert!(said(words, 2).1.contains("is not among its 0"), "{words:?}");
+    }
+    let refused: Value = serde_json::from_str(&said(&json, 2).0).unwrap();
+    assert_eq!(refused["ok"], false);
+}
+
 #[test]
 fn config_check_lists_everything_with_its_line() {
     let folder = Folder::new();

@@ -21,9 +21,12 @@ use serde_json::{Value, json};
 use shred_wire::{Nanos, Slot};
 use sidecar::Endpoint;
 use strategy::{Intent, LaneClass, Origin, Venue};
+use venue_check::{ChainError, Checker, Guard, RpcChain, Verdict};
 
 const TRADER: Key = [0x77; 32];
 const COIN: Key = [0x11; 32];
+/// A second coin, that some tests have traded, too.
+const OTHER_COIN: Key = [0x12; 32];
 const CREATOR: Key = [0x22; 32];
 /// Where the code of Pump's program lies, in this world.
 const CODE: Key = [0x33; 32];
@@ -39,6 +42,8 @@ struct Knowledge {
     simulated: Value,
     /// Options of the last simulation that was asked for.
     options: Value,
+    /// Leaves the optional `space` of accounts out.
+    without_space: bool,
     /// Answers with this instead of anything.
     error: Option<Value>,
 }
@@ -93,23 +98,31 @@ fn knowledge() -> Knowledge {
     code[0] = 3;
     put(CODE, loader, 1, code);
     put(pump::GLOBAL, pump::PROGRAM, 1, vec![1; 64]);
+    put(TRADER, [0; 32], 50_000_000_000, Vec::new());
+    put_coin(&mut known, &COIN);
+    known
+}
+
+/// A coin on its curve, and a trade of it that landed.
+fn put_coin(known: &mut Knowledge, coin: &Key) {
+    let mut put = |key: Key, owner: Key, data: Vec<u8>| {
+        known.accounts.insert(key, (owner, 1, data));
+    };
     // SPL mint: supply at 36, decimals, initialised.
     let mut mint = vec![0; 82];
     mint[36..44].copy_from_slice(&1_000_000_000_000_000_u64.to_le_bytes());
     (mint[44], mint[45]) = (6, 1);
-    put(COIN, pump::TOKEN_PROGRAM, 1, mint);
-    let curve = pda::bonding_curve(&COIN).unwrap();
-    put(curve, pump::PROGRAM, 1, curve_data());
-    put(TRADER, [0; 32], 50_000_000_000, Vec::new());
+    put(*coin, pump::TOKEN_PROGRAM, mint);
+    let curve = pda::bonding_curve(coin).unwrap();
+    put(curve, pump::PROGRAM, curve_data());
     // SPL account: mint, owner, amount, state.
-    let mut purse = [&COIN[..], &TRADER].concat();
+    let mut purse = [&coin[..], &TRADER].concat();
     purse.extend(5_000_000_000_000_u64.to_le_bytes());
     purse.resize(165, 0);
     purse[108] = 1;
-    let at = pda::associated_token_account(&TRADER, &pump::TOKEN_PROGRAM, &COIN).unwrap();
-    put(at, pump::TOKEN_PROGRAM, 1, purse);
-    known.landed = vec![trade()];
-    known
+    let at = pda::associated_token_account(&TRADER, &pump::TOKEN_PROGRAM, coin).unwrap();
+    put(at, pump::TOKEN_PROGRAM, purse);
+    known.landed.push(trade(coin));
 }
 
 fn curve_data() -> Vec<u8> {
@@ -130,17 +143,13 @@ fn curve_data() -> Vec<u8> {
 }
 
 /// A trade that landed: a sale is a buy's bytes to whoever only looks who trades what.
-fn trade() -> Vec<u8> {
-    let curve = pda::bonding_curve(&COIN).unwrap();
+fn trade(coin: &Key) -> Vec<u8> {
+    let curve = pda::bonding_curve(coin).unwrap();
     let accounts = PumpAccounts {
-        mint: Mint(COIN),
+        mint: Mint(*coin),
         bonding_curve: curve,
-        associated_bonding_curve: pda::associated_token_account(
-            &curve,
-            &pump::TOKEN_PROGRAM,
-            &COIN,
-        )
-        .unwrap(),
+        associated_bonding_curve: pda::associated_token_account(&curve, &pump::TOKEN_PROGRAM, coin)
+            .unwrap(),
         token_program: pump::TOKEN_PROGRAM,
         quote_mint: pump::WRAPPED_SOL,
         creator: CREATOR,
@@ -152,7 +161,7 @@ fn trade() -> Vec<u8> {
         venue: Venue::PumpV3,
         lane: LaneClass::PrivateBundle,
         side: Side::Buy,
-        mint: Mint(COIN),
+        mint: Mint(*coin),
         spend: Lamports(1_000_000),
         tokens: TokenAmount(1_000_000),
         receive_min: Lamports(0),
@@ -229,10 +238,14 @@ fn result(question: &Value, known: &mut Knowledge) -> Value {
                     return Value::Null;
                 };
                 let shown = first.map_or(data.len(), |first| data.len().min(first as usize));
-                json!({
+                let mut account = json!({
                     "data": [base64(&data[..shown]), "base64"], "executable": false, "lamports": lamports,
-                    "owner": bs58::encode(owner).into_string(), "rentEpoch": u64::MAX, "space": data.len(),
-                })
+                    "owner": bs58::encode(owner).into_string(), "rentEpoch": u64::MAX,
+                });
+                if !known.without_space {
+                    account["space"] = data.len().into();
+                }
+                account
             });
             json!({"context": {"slot": 77}, "value": accounts.collect::<Vec<_>>()})
         }
@@ -421,6 +434,79 @@ fn a_venue_is_checked_watched_disabled_and_enabled() {
         said.contains("pump_v3 is enabled by the operator, after a check"),
         "{said}"
     );
+}
+
+/// Goal: a node that leaves an optional member out, or another one behind the same address that does not, is no change of a
+/// program.
+#[test]
+fn accounts_without_space_are_no_changed_layout() {
+    let (node, home) = (Node::new(), Folder::new());
+    for without in [false, true, false] {
+        node.known().without_space = without;
+        let (mut watch, control) = watch(&node, &home);
+        wait_for(|| is_checked(&control));
+        let looks = || watch.book().status()["looks"].as_u64().unwrap();
+        let seen = looks();
+        node.known().without_space = !without;
+        wait_for(|| looks() > seen + 2);
+        for venue in Venue::ALL {
+            assert_eq!(disabled(&control, venue), None, "{without}: {venue:?}");
+        }
+        let said = said_of_start(&mut watch).join("\n");
+        assert!(said.contains("4 builders passed, 0 failed"), "{said}");
+    }
+    node.known().without_space = true;
+    let (_watch, control) = watch(&node, &home);
+    node.deploy(9);
+    wait_for(|| disabled(&control, Venue::PumpV3) == Some(Disabled::ProgramChanged));
+}
+
+/// Goal: wherever the time of a check ends, what it has not come to is not checked: a coin that fails while another would
+/// have passed is no failure, and no venue changes. Method: the end after every number of questions, of two coins the first
+/// with a quirk.
+#[test]
+fn a_check_that_is_cut_off_anywhere_fails_nobody() {
+    let mut known = knowledge();
+    put_coin(&mut known, &OTHER_COIN);
+    let mut cut_count = 0;
+    for questions_max in 0..500 {
+        let (mut asked, mut simulated) = (0, 0);
+        let mut chain = RpcChain::new(|method: &'static str, params: Value| {
+            if asked == questions_max {
+                return Err(ChainError::OutOfTime);
+            }
+            asked += 1;
+            if method == "simulateTransaction" {
+                simulated += 1;
+                known.simulated = if simulated % 2 == 1 {
+                    failed()
+                } else {
+                    passed()
+                };
+            }
+            let question = json!({"method": method, "params": params});
+            Ok(Some(result(&question, &mut known)))
+        });
+        let control = Arc::new(Control::new(Mode::Active));
+        let mut guard = Guard::new(Arc::clone(&control), None);
+        let mut checker = Checker::new(BuilderConfig::default());
+        let mut is_cut = false;
+        for venue in [Venue::PumpV3, Venue::PumpV2] {
+            let checked = checker.check(&mut chain, venue);
+            for side in &checked {
+                let passed = matches!(side.verdict, Verdict::Passed { .. });
+                is_cut |= side.verdict == Verdict::OutOfTime;
+                assert!(passed || side.verdict == Verdict::OutOfTime, "{side:?}");
+            }
+            guard.note_checked(venue, checked);
+            assert_eq!(disabled(&control, venue), None);
+        }
+        if !is_cut {
+            break;
+        }
+        cut_count += 1;
+    }
+    assert!((10..500).contains(&cut_count), "{cut_count}");
 }
 
 /// A change while nobody looked.

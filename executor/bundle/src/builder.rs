@@ -15,6 +15,7 @@ use crate::coin::{CoinTable, Underivable};
 use crate::ladder::{
     Held, LadderSigner, NoRung, NotReleased, Released, Retired, RungTerms, RungTrade, Wanted,
 };
+use crate::lookup::LookupTable;
 use crate::pda;
 use crate::signer::{KeyClass, Signer, ThrowAway};
 use crate::signing::{Fallback, HaltWatch, Halted, Signing, TemplateIndex, Way};
@@ -39,6 +40,9 @@ pub use watch::{Unsigned, WatchOnly};
 pub struct BuilderConfig {
     /// Wire version of every transaction built.
     pub version: WireVersion,
+    /// The table that v0 transactions look up what they always name in, as far as it holds that; v1 has no tables.
+    /// Without one every account is named in full.
+    pub lookup_table: Option<LookupTable>,
     /// Compute budget of buys; its unit limit is for venues that `unit_limits` leaves open.
     pub entry_budget: ComputeBudget,
     /// Compute budget of sells; its unit limit is for venues that `unit_limits` leaves open.
@@ -91,6 +95,7 @@ impl Default for BuilderConfig {
         };
         Self {
             version: WireVersion::V0,
+            lookup_table: None,
             entry_budget: budget,
             exit_budget: budget,
             unit_limits: UnitLimits::default(),
@@ -122,6 +127,26 @@ impl BuilderConfig {
             template.map_or_else(Vec::new, |found| found.static_prefix().to_vec())
         };
         Ok(templates.iter().map(prefix).collect())
+    }
+
+    /// What a lookup table should hold for these transactions, the most used first, each with the number of templates
+    /// that name it. Start-up only.
+    ///
+    /// A wallet's own accounts are left out. A table without them serves any wallet, and the accounts stand before all
+    /// that a message leaves open, where a nonce made ahead has absorbed them ([`BuilderConfig::static_prefixes`]).
+    ///
+    /// # Errors
+    /// As [`Builder::new`], for what is compiled.
+    pub fn lookup_addresses(&self) -> Result<Vec<(Key, usize)>, BuilderError> {
+        let of = |wallet: Key| {
+            let trader = Trader::derive(&wallet).ok_or(BuilderError::Underivable)?;
+            templates::lookup_keys(self, &trader)
+        };
+        // What two wallets have in common is no wallet's own.
+        let (mut addresses, others) = (of([1; 32])?, of([2; 32])?);
+        addresses.retain(|named| others.contains(named));
+        addresses.sort_by_key(|(_, count)| core::cmp::Reverse(*count));
+        Ok(addresses)
     }
 }
 
@@ -605,6 +630,7 @@ impl Builder {
         held: Held,
         wanted: &Wanted,
     ) -> Result<Released, NotReleased> {
+        held.prefetch();
         if held.intent_id() != approved.id {
             let why = NoRung::NoLadder;
             return Err(NotReleased { held, why });

@@ -458,6 +458,15 @@ impl Held {
         }
     }
 
+    /// Brings near what a choice reads, for who has something else to look at first.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        if let Some(Ladder(memory)) = &self.ladder {
+            let read = core::mem::offset_of!(Memory, blockhashes);
+            prefetch((&raw const **memory).cast(), read);
+        }
+    }
+
     /// The terms of the rung that a release of `wanted` would give.
     ///
     /// # Errors
@@ -478,6 +487,9 @@ impl Held {
             return Err(NoRung::NoLadder);
         };
         let choice = memory.choose(wanted)?;
+        // Who looks at its terms may soon want its bytes, and another core wrote them.
+        let rung = memory.rung(choice);
+        prefetch(rung.as_ptr(), rung.len());
         let admitted = admits(&memory.layout);
         admitted.then(|| memory.terms(choice)).ok_or(NoRung::Terms)
     }
@@ -661,6 +673,19 @@ impl Memory {
         let index = (blockhash * self.tips.count + tip) * self.sizes.count + size;
         &self.bytes[index * self.layout.len..(index + 1) * self.layout.len]
     }
+}
+
+/// Asks the processor to bring `len` bytes from `at` on near.
+#[inline]
+fn prefetch(at: *const u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len).step_by(64) {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (at, len);
 }
 
 /// One rung, signed and ready to leave. The others can no longer be reached.

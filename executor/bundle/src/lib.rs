@@ -25,6 +25,7 @@ mod instruction;
 pub mod ladder;
 mod launchlab;
 mod locked;
+pub mod lookup;
 pub mod pda;
 mod pump;
 mod pump_amm;
@@ -44,6 +45,7 @@ pub use builder::{
     BuildReject, Builder, BuilderConfig, BuilderError, Draft, Fault, Unsigned, WatchOnly,
 };
 pub use cell::BundleCell;
+pub use lookup::LookupTable;
 pub use signer::{KeyError, Live, Signer, ThrowAway};
 pub use signing::{Fallback, HaltWatch, Halted, Signing, TemplateIndex, Way};
 pub use template::{ComputeBudget, WireVersion};

@@ -2,21 +2,26 @@
 //!
 //! A [`Template`] is the bytes of a whole transaction with holes: account keys that depend on the coin, on
 //! the rotation of recipients or on the tip account, three amounts, the blockhash and the signature.
-//! [`Template::render`] copies the bytes and fills the holes; nothing is laid out again. Account lookup
-//! tables are never used.
+//! [`Template::render`] copies the bytes and fills the holes; nothing is laid out again.
 //!
 //! ```text
-//! v0: 1 | signature 64 | 0x80 | header 3 | n | keys 32n | blockhash 32 | m | instructions | 0
+//! v0: 1 | signature 64 | 0x80 | header 3 | n | keys 32n | blockhash 32 | m | instructions | lookups
 //! v1: 0x81 | header 3 | mask u32 | blockhash 32 | m u8 | n u8 | keys 32n | config values
 //!          | m x (program u8, accounts u8, data u16) | m x (account indices, data) | signature 64
+//! lookups: 0, or 1 | table 32 | w | indices of writable | r | indices of readonly
 //! ```
 //! A key stands once in the key table, with the union of its uses' rights, ordered writable signers (payer
 //! first), readonly signers, writable, readonly. Since positions are fixed before the patched keys are
 //! known, a patched key that equals another key of the table would load one account twice:
 //! [`Template::render`] refuses it.
 //!
-//! Source: solana-message 4.4.1 `compiled_keys.rs` (ordering, merged rights), `versions/v1/message.rs`
-//! (v1 layout); SIMD-0385.
+//! With a lookup table, a v0 key leaves the key table for a byte in the lookups when the table holds it, it is the same in
+//! every transaction, no instruction's program, and no signer. Looked-up keys are numbered after all of the key table,
+//! writable before readonly. Nothing that a block engine looks for goes there: patched keys never do, so the tip account
+//! does not, nor does the mark of `jitodontfront`.
+//!
+//! Source: solana-message 4.4.1 `compiled_keys.rs` (ordering, merged rights, what a table may hold), `versions/v0/mod.rs`
+//! (lookups), `versions/v1/message.rs` (v1 layout); SIMD-0385.
 
 use market::Key;
 use shred_wire::txn::{
@@ -24,7 +29,8 @@ use shred_wire::txn::{
     V1_LEN_MAX,
 };
 
-use crate::address::COMPUTE_BUDGET_PROGRAM;
+use crate::address::{COMPUTE_BUDGET_PROGRAM, JITO_DONT_FRONT};
+use crate::lookup::LookupTable;
 
 /// Most account keys a template may name: v1's limit; v0 has no smaller one that matters here.
 pub const KEY_COUNT_MAX: usize = V1_KEY_COUNT_MAX;
@@ -42,7 +48,7 @@ const V1_CONFIG_MASK: u32 = 0b1111;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
 pub enum WireVersion {
-    /// v0 without lookup tables, at most [`LEGACY_AND_V0_LEN_MAX`] bytes; compute budget by instructions.
+    /// v0, at most [`LEGACY_AND_V0_LEN_MAX`] bytes; compute budget by instructions.
     #[default]
     V0,
     /// v1 (SIMD-0385), at most [`V1_LEN_MAX`] bytes; compute budget in the config values.
@@ -149,7 +155,7 @@ impl Patch {
     }
 }
 
-/// A patched key equals another key of the table: the transaction would name one account twice.
+/// A patched key equals another key of the transaction, which would name one account twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Aliased;
 
@@ -341,6 +347,7 @@ pub struct Template {
     message: core::ops::Range<usize>,
     key_holes: Box<[(KeyField, usize)]>,
     value_holes: Box<[(ValueField, usize)]>,
+    looked_up: Box<[Key]>,
 }
 
 impl Template {
@@ -356,18 +363,21 @@ impl Template {
         budget: &ComputeBudget,
         instructions: &[InstructionSpec],
     ) -> Result<Self, CompileError> {
-        Self::compile_priced(version, payer, budget, PriceSource::Fixed, instructions)
+        let price = PriceSource::Fixed;
+        Self::compile_with(version, payer, budget, price, None, instructions)
     }
 
-    /// [`Template::compile`], saying where the price of a compute unit comes from.
+    /// [`Template::compile`], saying where the price of a compute unit comes from, and with a table that v0 may look
+    /// keys up in; v1 has none.
     ///
     /// # Errors
     /// As [`Template::compile`].
-    pub fn compile_priced(
+    pub fn compile_with(
         version: WireVersion,
         payer: &Key,
         budget: &ComputeBudget,
         price: PriceSource,
+        lookup: Option<&LookupTable>,
         instructions: &[InstructionSpec],
     ) -> Result<Self, CompileError> {
         let mut all = match version {
@@ -381,7 +391,10 @@ impl Template {
         if all.len() > INSTRUCTION_COUNT_MAX {
             return Err(CompileError::TooManyInstructions(all.len()));
         }
-        let table = KeyTable::collect(payer, &all)?;
+        let mut table = KeyTable::collect(payer, &all)?;
+        if let (WireVersion::V0, Some(lookup)) = (version, lookup) {
+            table.look_up(lookup, &all);
+        }
         let mut layout = Layout::default();
         match version {
             WireVersion::V0 => layout.write_v0(&table, &all)?,
@@ -446,6 +459,7 @@ impl Template {
             .iter()
             .enumerate()
             .any(|(index, fixed)| fixed == key && !patched(index))
+            || self.looked_up.contains(key)
     }
 
     /// Where the amount of `field` stands first.
@@ -459,7 +473,7 @@ impl Template {
     /// Cost: one copy of the bytes, one comparison of a word per patched key and key. Does not allocate.
     ///
     /// # Errors
-    /// [`Aliased`] when a patched key equals another key of the table; `out` then holds an unusable draft.
+    /// [`Aliased`] when a patched key equals another key of the transaction; `out` then holds an unusable draft.
     ///
     /// # Panics
     /// When `out` is not exactly [`Template::len`] bytes long.
@@ -477,6 +491,7 @@ impl Template {
             blockhash_at,
             key_holes,
             value_holes,
+            looked_up,
             ..
         } = self;
         out.copy_from_slice(bytes);
@@ -491,7 +506,7 @@ impl Template {
         let keys = key_table(out, *keys_at, *key_count);
         if key_holes
             .iter()
-            .any(|&(_, index)| occurs_twice(keys, index))
+            .any(|&(_, index)| occurs_again(keys, index, looked_up))
         {
             return Err(Aliased);
         }
@@ -503,16 +518,14 @@ fn key_table(bytes: &[u8], at: usize, count: usize) -> &[Key] {
     bytes[at..at + count * KEY_LEN].as_chunks().0
 }
 
-/// Whether the key at `index` stands in the table a second time.
+/// Whether the key at `index` stands in the key table a second time, or is looked up, too.
 #[inline]
-fn occurs_twice(keys: &[Key], index: usize) -> bool {
+fn occurs_again(keys: &[Key], index: usize, looked_up: &[Key]) -> bool {
     // Counting without a branch keeps the scan in vector registers; only a shared word looks closer.
     let word = first_word(&keys[index]);
-    let same_word = keys
-        .iter()
-        .filter(|other| first_word(other) == word)
-        .count();
-    same_word != 1 && keys.iter().filter(|other| **other == keys[index]).count() != 1
+    let same_word = |of: &[Key]| of.iter().filter(|other| first_word(other) == word).count();
+    let same = |of: &[Key]| of.iter().filter(|other| **other == keys[index]).count();
+    same_word(keys) + same_word(looked_up) != 1 && same(keys) + same(looked_up) != 1
 }
 
 #[inline]
@@ -522,9 +535,34 @@ fn first_word(key: &Key) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The key table of one transaction: what each position holds and with which rights.
+/// The keys that a transaction of `instructions` could look up in a table that holds them.
+pub(crate) fn lookup_candidates(
+    payer: &Key,
+    instructions: &[InstructionSpec],
+) -> Result<Vec<Key>, CompileError> {
+    let table = KeyTable::collect(payer, instructions)?;
+    let entries = table.entries.iter();
+    Ok(entries
+        .filter_map(|entry| lookup_key(entry, instructions))
+        .collect())
+}
+
+/// The entry's key, if it may stand behind a table.
+fn lookup_key(entry: &AccountSpec, instructions: &[InstructionSpec]) -> Option<Key> {
+    let KeySource::Fixed(key) = entry.key else {
+        return None;
+    };
+    let is_program = instructions.iter().any(|found| found.program == key);
+    (!entry.signer && !is_program && key != JITO_DONT_FRONT).then_some(key)
+}
+
+/// The keys of one transaction: what each position holds and with which rights.
 struct KeyTable {
     entries: Vec<AccountSpec>,
+    /// The table that further keys are looked up in.
+    lookup: Key,
+    /// Those, with their indices there; they are numbered after the entries.
+    looked_up: Vec<(AccountSpec, u8)>,
 }
 
 impl KeyTable {
@@ -532,6 +570,8 @@ impl KeyTable {
     fn collect(payer: &Key, instructions: &[InstructionSpec]) -> Result<Self, CompileError> {
         let mut table = Self {
             entries: vec![AccountSpec::payer(KeySource::Fixed(*payer))],
+            lookup: [0; 32],
+            looked_up: Vec::new(),
         };
         for instruction in instructions {
             for account in &instruction.accounts {
@@ -559,6 +599,18 @@ impl KeyTable {
         Ok(table)
     }
 
+    /// Moves what `lookup` holds behind it. The order stays, so writable keys come before readonly ones there, too.
+    fn look_up(&mut self, lookup: &LookupTable, instructions: &[InstructionSpec]) {
+        let looked_up = &mut self.looked_up;
+        self.lookup = lookup.key;
+        self.entries.retain(|entry| {
+            let key = lookup_key(entry, instructions);
+            let index = key.and_then(|key| lookup.index_of(&key));
+            looked_up.extend(index.map(|index| (*entry, index)));
+            index.is_none()
+        });
+    }
+
     fn join(&mut self, account: AccountSpec) {
         match self
             .entries
@@ -574,7 +626,9 @@ impl KeyTable {
     }
 
     fn index_of(&self, key: KeySource) -> u8 {
-        let index = self.entries.iter().position(|entry| entry.key == key);
+        let looked_up = self.looked_up.iter().map(|(entry, _)| entry);
+        let mut all = self.entries.iter().chain(looked_up);
+        let index = all.position(|entry| entry.key == key);
         index.expect("every key of every instruction was collected") as u8
     }
 
@@ -627,8 +681,7 @@ impl Layout {
             self.push_short(instruction.data.len(), number)?;
             self.push_data(instruction, number)?;
         }
-        // No address lookup tables.
-        self.bytes.push(0);
+        self.push_lookups(table);
         self.message_end = self.bytes.len();
         Ok(())
     }
@@ -699,9 +752,17 @@ impl Layout {
                 KeySource::Patched(field) => Some((field, index)),
                 KeySource::Fixed(_) => None,
             });
+        let looked_up = table
+            .looked_up
+            .iter()
+            .filter_map(|(entry, _)| match entry.key {
+                KeySource::Fixed(key) => Some(key),
+                KeySource::Patched(_) => None,
+            });
         Ok(Template {
             version,
             budget: *budget,
+            looked_up: looked_up.collect(),
             key_count: table.entries.len(),
             key_holes: key_holes.collect(),
             keys_at: self.keys_at,
@@ -742,6 +803,22 @@ impl Layout {
                 KeySource::Fixed(key) => self.bytes.extend(key),
                 KeySource::Patched(_) => self.bytes.extend([0; KEY_LEN]),
             }
+        }
+    }
+
+    /// At most one table, and none that nothing is looked up in: the runtime would load it for nothing.
+    fn push_lookups(&mut self, table: &KeyTable) {
+        if table.looked_up.is_empty() {
+            self.push_count(0);
+            return;
+        }
+        self.push_count(1);
+        self.bytes.extend(table.lookup);
+        for writable in [true, false] {
+            let of_class = table.looked_up.iter();
+            let of_class = of_class.filter(|(entry, _)| entry.writable == writable);
+            self.push_count(of_class.clone().count());
+            self.bytes.extend(of_class.map(|&(_, index)| index));
         }
     }
 
@@ -830,6 +907,101 @@ mod tests {
         }
     }
 
+    const TABLE: Key = [0x7a; 32];
+
+    fn fixed(byte: u8) -> KeySource {
+        KeySource::Fixed([byte; 32])
+    }
+
+    fn looking_up(version: WireVersion, addresses: &[Key], accounts: Vec<AccountSpec>) -> Template {
+        let lookup = LookupTable {
+            key: TABLE,
+            addresses: addresses.to_vec(),
+        };
+        let (price, specs) = (PriceSource::Fixed, [spec(accounts)]);
+        Template::compile_with(version, &PAYER, &BUDGET, price, Some(&lookup), &specs).unwrap()
+    }
+
+    #[test]
+    fn what_the_table_holds_leaves_the_key_table_for_an_index() {
+        let accounts = vec![
+            AccountSpec::readonly(fixed(20)),
+            AccountSpec::writable(fixed(21)),
+            AccountSpec::readonly(fixed(22)),
+            AccountSpec::writable(mint()),
+        ];
+        // The first of two that are the same counts; nobody asks for 23.
+        let held = [[22; 32], [23; 32], [21; 32], [22; 32], [20; 32]];
+        let template = looking_up(WireVersion::V0, &held, accounts.clone());
+        let bytes = &template.bytes[template.message()];
+        // Payer, mint, program and compute budget program: the header counts those alone.
+        assert_eq!(bytes[..5], [V0_PREFIX, 1, 0, 2, 4]);
+        let lookups = [&[1], &TABLE[..], &[1, 2], &[2, 4, 0]].concat();
+        assert!(bytes.ends_with(&lookups), "{bytes:?}");
+        // The table's writable key comes after all of the key table, its readonly ones in the order of their use.
+        let called = [&[3, 4, 5, 4, 6, 1, 16], &[9; 16][..]].concat();
+        assert!(bytes[..bytes.len() - lookups.len()].ends_with(&called));
+        assert!((20..=22).all(|byte| template.names_fixed_key(&[byte; 32])));
+        assert!(!template.names_fixed_key(&[23; 32]));
+
+        let of_v1 = looking_up(WireVersion::V1, &held, accounts.clone());
+        let plain = Template::compile(WireVersion::V1, &PAYER, &BUDGET, &[spec(accounts)]);
+        assert_eq!(of_v1.bytes, plain.unwrap().bytes, "v1 has no tables");
+    }
+
+    #[test]
+    fn what_must_be_seen_stands_in_the_key_table() {
+        let tip = KeySource::Patched(KeyField::TipAccount);
+        let accounts = vec![
+            AccountSpec::readonly(KeySource::Fixed(JITO_DONT_FRONT)),
+            AccountSpec::readonly(KeySource::Fixed(PROGRAM)),
+            AccountSpec::writable(tip),
+        ];
+        // Zeros are what a hole holds before it is filled.
+        let held = [
+            PAYER,
+            PROGRAM,
+            COMPUTE_BUDGET_PROGRAM,
+            JITO_DONT_FRONT,
+            [0; 32],
+        ];
+        let template = looking_up(WireVersion::V0, &held, accounts.clone());
+        let plain = Template::compile(WireVersion::V0, &PAYER, &BUDGET, &[spec(accounts)]);
+        assert_eq!(template.bytes, plain.unwrap().bytes, "and no empty lookup");
+    }
+
+    #[test]
+    fn a_patched_key_that_is_looked_up_too_is_refused() {
+        let accounts = vec![
+            AccountSpec::readonly(fixed(20)),
+            AccountSpec::writable(mint()),
+        ];
+        let template = looking_up(WireVersion::V0, &[[20; 32]], accounts);
+        let mut out = vec![0; template.len()];
+        let mut render = |mint: Key| {
+            let mut patch = Patch::default();
+            patch.set_key(KeyField::BaseMint, mint);
+            template.render(&patch, &[3; 32], &mut out)
+        };
+        assert_eq!(render([4; 32]), Ok(()));
+        assert_eq!(render([20; 32]), Err(Aliased));
+        let mut same_word = [20; 32];
+        same_word[31] = 0;
+        assert_eq!(render(same_word), Ok(()));
+    }
+
+    #[test]
+    fn an_index_is_a_byte() {
+        let mut held = vec![[9; 32]; 257];
+        held[256] = [20; 32];
+        let accounts = || vec![AccountSpec::readonly(fixed(20))];
+        let template = looking_up(WireVersion::V0, &held, accounts());
+        assert!(template.looked_up.is_empty());
+        held[255] = [20; 32];
+        let template = looking_up(WireVersion::V0, &held, accounts());
+        assert!(template.bytes.ends_with(&[0, 1, 255]));
+    }
+
     #[test]
     fn only_the_payer_signs() {
         let foreign = AccountSpec {
@@ -883,7 +1055,8 @@ mod tests {
         }
         for version in [WireVersion::V0, WireVersion::V1] {
             let compile = |price| {
-                Template::compile_priced(version, &PAYER, &BUDGET, price, &[spec(vec![])]).unwrap()
+                let specs = [spec(vec![])];
+                Template::compile_with(version, &PAYER, &BUDGET, price, None, &specs).unwrap()
             };
             let (fixed, patched) = (compile(PriceSource::Fixed), compile(PriceSource::Patched));
             assert_eq!(fixed.bytes, patched.bytes);

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::connection::{Bounded, Limits};
 use crate::metrics::{METRICS_CONTENT_TYPE, render_metrics};
-use crate::page::render_page;
+use crate::page::{SCRIPT, render_page};
 use crate::snapshot::Read;
 
 const THREAD_NAME: &str = "sidecar";
@@ -102,6 +102,7 @@ fn spawn_bounded(address: SocketAddr, read: Read, limits: Limits) -> io::Result<
 fn router(read: Read) -> Router {
     Router::new()
         .route("/", get(page))
+        .route("/page.js", get(script))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .with_state(read)
@@ -128,7 +129,12 @@ async fn page(State(read): State<Read>) -> Response {
     (headers("text/html; charset=utf-8"), render_page(&read())).into_response()
 }
 
-/// Nothing is cached, framed, sniffed or loaded from elsewhere.
+async fn script() -> Response {
+    (headers("text/javascript; charset=utf-8"), SCRIPT).into_response()
+}
+
+/// Nothing is cached, framed, sniffed or loaded from elsewhere, and no script runs but the page's own file: none that another
+/// host's text might bring.
 fn headers(content_type: &'static str) -> [(HeaderName, &'static str); 5] {
     [
         (header::CONTENT_TYPE, content_type),
@@ -137,7 +143,7 @@ fn headers(content_type: &'static str) -> [(HeaderName, &'static str); 5] {
         (header::X_FRAME_OPTIONS, "DENY"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'",
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'",
         ),
     ]
 }

@@ -20,8 +20,11 @@ pub(crate) struct Bounds {
     pub(crate) len: usize,
 }
 
+/// Parts of a path that are shorter are no key, but words as `v2` and `rpc`.
+const KEY_LEN_MIN: usize = 8;
+
 /// Where a node answers: `http://host:port/path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     host: String,
     port: u16,
@@ -80,6 +83,13 @@ impl Endpoint {
         })
     }
 
+    /// What a node says, without what may be a key of ours: some repeat the path that they were asked at.
+    fn without_keys(&self, said: &str) -> String {
+        let parts = self.path.split(['/', '?', '&', '=', '#']);
+        let keys = parts.filter(|part| part.len() >= KEY_LEN_MIN);
+        keys.fold(said.to_owned(), |said, key| said.replace(key, "***"))
+    }
+
     fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -112,6 +122,13 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.authority())
+    }
+}
+
+/// As it is displayed: whoever holds one may be printed whole.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Endpoint({self})")
     }
 }
 
@@ -184,7 +201,7 @@ pub(crate) async fn call<T: DeserializeOwned>(
     match answer.error {
         Some(Refusal { code, message }) => Err(RpcError::Refused {
             code,
-            message: message.chars().take(200).collect(),
+            message: endpoint.without_keys(&message).chars().take(200).collect(),
         }),
         None => Ok(answer.result),
     }
@@ -231,6 +248,15 @@ impl Drop for AbortOnDrop {
 mod tests {
     use super::*;
 
+    /// Goal: a node that repeats what it was asked at brings no key of ours into a log.
+    #[test]
+    fn what_a_node_says_holds_no_key() {
+        let endpoint = Endpoint::parse("http://node/v2/5ecretKey?api-key=0therKey&x=1");
+        let endpoint = endpoint.expect("it is one");
+        let said = endpoint.without_keys("no /v2/5ecretKey?api-key=0therKey for node");
+        assert_eq!(said, "no /v2/***?api-key=*** for node");
+    }
+
     #[test]
     fn endpoints_are_read_and_refused() {
         for (text, authority, path) in [
@@ -245,6 +271,7 @@ mod tests {
             let endpoint = Endpoint::parse(text).expect(text);
             assert_eq!(endpoint.to_string(), authority, "{text}");
             assert_eq!(endpoint.path, path, "{text}");
+            assert_eq!(format!("{endpoint:?}"), format!("Endpoint({authority})"));
         }
         for (text, reject) in [
             ("https://node", EndpointReject::Scheme),

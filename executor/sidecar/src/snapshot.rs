@@ -17,6 +17,7 @@ pub type Read = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 pub struct Snapshot {
     pub(crate) health: Health,
     pub(crate) families: Vec<Family>,
+    pub(crate) remarks: Vec<(&'static str, String)>,
 }
 
 /// One metric with all its label combinations.
@@ -46,12 +47,18 @@ impl Snapshot {
         Self {
             health,
             families: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
     /// The health given.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// Adds a line to the top of the page for people: `subject` in a word, and how it stands.
+    pub fn remark(&mut self, subject: &'static str, text: String) {
+        self.remarks.push((subject, text));
     }
 
     /// Adds a counter: it only ever grows. Name it `<subject>_<past participle>`.

@@ -162,8 +162,28 @@ fn the_page_is_escaped_and_loads_nothing() {
     let (status, head, body) = request(page.address(), "GET /");
     assert_eq!(status, 200);
     assert!(head.contains("default-src 'none'") && head.contains("x-frame-options: deny"));
+    assert!(
+        head.contains("; script-src 'self'; connect-src 'self'\r\n"),
+        "{head}"
+    );
     assert!(body.contains("source odd&quot;&lt;na\\me&gt;") && !body.contains("<na"));
-    assert!(!body.contains("http://") && !body.contains("<script"));
+    // One script, its own file.
+    assert!(!body.contains("http://") && !body.contains("https://"));
+    let scripts: Vec<&str> = body.split("<script").skip(1).collect();
+    assert_eq!(scripts.len(), 1, "{body}");
+    assert!(
+        scripts[0].starts_with(" src=\"/page.js\" defer></script>"),
+        "{body}"
+    );
+    let (status, head, script) = request(page.address(), "GET /page.js");
+    assert!(
+        status == 200 && head.contains("content-type: text/javascript"),
+        "{head}"
+    );
+    assert!(
+        !script.contains("//") && !script.contains("innerHTML"),
+        "{script}"
+    );
 }
 
 #[test]

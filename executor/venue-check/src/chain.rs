@@ -71,6 +71,8 @@ pub enum ChainError {
     Refused(String),
     /// The answer is not what the method answers.
     Malformed(&'static str),
+    /// Not asked any more: whoever asks has no time left for this round.
+    OutOfTime,
 }
 
 impl fmt::Display for ChainError {
@@ -80,13 +82,15 @@ impl fmt::Display for ChainError {
             Self::Unsupported(method) => write!(f, "the node does not know {method}"),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Malformed(what) => write!(f, "the answer is malformed: {what}"),
+            Self::OutOfTime => f.write_str("not checked: out of time"),
         }
     }
 }
 
 impl std::error::Error for ChainError {}
 
-/// Somebody who knows the chain. Calls may take seconds; each is bounded by whoever implements it.
+/// Somebody who knows the chain. Calls may take seconds; each, and all of a round together, are bounded by whoever
+/// implements it: what comes after the end of a round is [`ChainError::OutOfTime`].
 pub trait Chain {
     /// The accounts at `keys`, all of one moment.
     ///

@@ -10,7 +10,8 @@ use strategy::{Intent, LaneClass, Origin, Venue};
 
 use crate::chain::{Chain, ChainError};
 use crate::specimen::{Candidate, Moment, Specimen, candidates, moment, prepare};
-use crate::verdict::{Verdict, judge};
+use crate::table::difference;
+use crate::verdict::{Failure, Verdict, judge};
 
 /// What a trial buy may cost at most, lamports: many times its worth, so that a price that moves is no failure.
 const SPEND_MAX: Lamports = Lamports(10_000_000);
@@ -41,6 +42,8 @@ pub struct Checker {
     config: BuilderConfig,
     found: BTreeMap<Program, Vec<Candidate>>,
     moment: Option<Moment>,
+    /// What the chain has otherwise than the lookup table that is used, once it has told.
+    table: Option<Option<Failure>>,
 }
 
 impl Checker {
@@ -51,25 +54,32 @@ impl Checker {
             config,
             found: BTreeMap::new(),
             moment: None,
+            table: None,
         }
     }
 
     /// Tries to buy and to sell on `venue`. A few questions, each bounded by `chain`; never fails: what cannot be known is
-    /// [`Verdict::Unknown`].
+    /// [`Verdict::Unknown`], or [`Verdict::OutOfTime`] when the time of `chain` was over.
     pub fn check<C: Chain + ?Sized>(&mut self, chain: &mut C, venue: Venue) -> [Checked; 2] {
+        match self.table(chain) {
+            Ok(None) => {}
+            // A node refuses to simulate what it cannot look up, without saying whose fault that is.
+            Ok(Some(failure)) => return self.unknown(venue, &Verdict::Failed(failure)),
+            Err(error) => return self.unknown(venue, &error.into()),
+        }
         let specimens = match self.specimens(chain, venue) {
             Ok(Ok(specimens)) => specimens,
-            Ok(Err(why)) => return self.unknown(venue, &why),
-            Err(error) => return self.unknown(venue, &error.to_string()),
+            Ok(Err(why)) => return self.unknown(venue, &Verdict::Unknown(why)),
+            Err(error) => return self.unknown(venue, &error.into()),
         };
         [Side::Buy, Side::Sell].map(|side| self.check_side(chain, venue, side, &specimens))
     }
 
-    fn unknown(&self, venue: Venue, why: &str) -> [Checked; 2] {
+    fn unknown(&self, venue: Venue, verdict: &Verdict) -> [Checked; 2] {
         [Side::Buy, Side::Sell].map(|side| Checked {
             venue,
             side,
-            verdict: Verdict::Unknown(why.to_owned()),
+            verdict: verdict.clone(),
             units_asked: self.units_asked(venue, side),
             mint: None,
         })
@@ -82,6 +92,15 @@ impl Checker {
         };
         let measured = self.config.unit_limits.of(venue, side);
         measured.unwrap_or(budget.unit_limit)
+    }
+
+    /// What the chain has otherwise than the lookup table that transactions use, if they use one.
+    fn table<C: Chain + ?Sized>(&mut self, chain: &mut C) -> Result<Option<Failure>, ChainError> {
+        let (Some(table), None) = (&self.config.lookup_table, &self.table) else {
+            return Ok(self.table.clone().flatten());
+        };
+        let told = difference(chain, table)?;
+        Ok(self.table.insert(told).clone())
     }
 
     /// What can be tried, the fittest first; or why there is nothing.
@@ -149,6 +168,11 @@ impl Checker {
         let fit = specimens.iter().filter(|specimen| can_pay(side, specimen));
         for specimen in fit.take(TRIES_MAX) {
             let verdict = self.try_one(chain, venue, side, specimen);
+            // A failure of the coins so far may be a quirk of theirs: it takes the others to say more.
+            if verdict == Verdict::OutOfTime {
+                checked.verdict = verdict;
+                break;
+            }
             // What passes once is right; what fails is not explained away by something unknown.
             let is_better = !matches!(verdict, Verdict::Unknown(_)) || checked.mint.is_none();
             if is_better && !matches!(checked.verdict, Verdict::Failed(_))
@@ -206,7 +230,7 @@ impl Checker {
         };
         match chain.simulate(unsigned.bytes()) {
             Ok(simulated) => judge(&simulated),
-            Err(error) => Verdict::Unknown(error.to_string()),
+            Err(error) => error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use risk::{Control, Disabled};
 use strategy::Venue;
 
+use crate::chain::ChainError;
 use crate::check::Checked;
 use crate::print::{Prints, changes, watched};
 use crate::record::Record;
@@ -126,7 +127,12 @@ impl Guard {
             self.disable(venue, reason, words.join("; "));
         }
         for (key, print) in prints {
-            if !self.record.accounts.contains_key(key) {
+            let kept = self.record.accounts.get(key);
+            // A length that nobody had told is as new as an account that nobody had seen.
+            let is_new = kept.is_none_or(|kept| {
+                kept.len.is_none() && print.len.is_some() && !kept.differs(print)
+            });
+            if is_new {
                 self.record.accounts.insert(*key, *print);
                 self.is_dirty = true;
             }
@@ -293,6 +299,7 @@ fn in_words(checked: &Checked) -> String {
         Verdict::Passed { .. } => format!("{side} passed"),
         Verdict::Failed(failure) => format!("{side} failed: {failure}"),
         Verdict::Unknown(why) => format!("{side} unknown: {why}"),
+        Verdict::OutOfTime => format!("{side} {}", ChainError::OutOfTime),
     }
 }
 
@@ -330,7 +337,7 @@ mod tests {
             let is_program = watched.kind == crate::Kind::Program;
             let print = Print {
                 slot: is_program.then_some(slot),
-                len: 100,
+                len: Some(100),
                 digest: [if is_program { slot as u8 } else { 0 }; 32],
             };
             (watched.key, print)

@@ -23,6 +23,7 @@ mod print;
 mod record;
 mod rpc;
 mod specimen;
+mod table;
 mod verdict;
 
 pub use chain::{Account, Accounts, Chain, ChainError, Recent, Simulated, Slice};

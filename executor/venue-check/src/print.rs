@@ -36,11 +36,21 @@ pub struct Watched {
 pub struct Print {
     /// Slot at which a program was deployed last; `None` of other accounts, and of programs that cannot be replaced.
     pub slot: Option<u64>,
-    /// Bytes it held; of a program, its code with the header.
-    pub len: u64,
+    /// Bytes it held; of a program, its code with the header. `None` when that was not told.
+    pub len: Option<u64>,
     /// SHA-256 over the owner and the data; of a program, over its own account and the header of its data account. Zeros
     /// where there is no account.
     pub digest: [u8; 32],
+}
+
+impl Print {
+    /// Whether `now` shows something else. A length that one of the two was not told is no difference.
+    #[must_use]
+    pub fn differs(&self, now: &Self) -> bool {
+        let told = self.len.zip(now.len);
+        (self.slot, self.digest) != (now.slot, now.digest)
+            || told.is_some_and(|(before, now)| before != now)
+    }
 }
 
 /// Prints by address.
@@ -196,7 +206,7 @@ fn print_of_terms(account: &Account) -> Print {
     hash.update(&account.data);
     Print {
         slot: None,
-        len: account.len.unwrap_or(account.data.len() as u64),
+        len: account.len,
         digest: hash.finalize().into(),
     }
 }
@@ -209,7 +219,7 @@ fn print_of_program(program: &Account, header: Option<&Account>) -> Print {
         // Another loader's: the account itself is the code, or its header.
         return Print {
             slot: None,
-            len: program.len.unwrap_or_default(),
+            len: program.len,
             digest: hash.finalize().into(),
         };
     };
@@ -221,7 +231,7 @@ fn print_of_program(program: &Account, header: Option<&Account>) -> Print {
         slot: slot
             .map(u64::from_le_bytes)
             .filter(|_| tag == Some(TAG_PROGRAM_DATA)),
-        len: header.len.unwrap_or_default(),
+        len: header.len,
         digest: hash.finalize().into(),
     }
 }
@@ -233,7 +243,7 @@ pub fn changes(venue: Venue, kept: &Prints, now: &Prints) -> Vec<Change> {
     watched
         .filter_map(|watched| {
             let (before, now) = (*kept.get(&watched.key)?, *now.get(&watched.key)?);
-            (before != now).then_some(Change {
+            before.differs(&now).then_some(Change {
                 watched,
                 before,
                 now,
@@ -259,16 +269,20 @@ impl fmt::Display for Change {
             }
             (Kind::Program, ..) => write!(
                 f,
-                "program {name} ({key}): its authority, length or loader changed ({} bytes, before {})",
-                now.len, before.len
+                "program {name} ({key}): its authority, length or loader changed{}",
+                lens(before, now)
             ),
-            (Kind::Terms, ..) => write!(
-                f,
-                "{name} {key} changed ({} bytes, before {})",
-                now.len, before.len
-            ),
+            (Kind::Terms, ..) => write!(f, "{name} {key} changed{}", lens(before, now)),
         }
     }
+}
+
+/// The lengths, where both were told.
+fn lens(before: &Print, now: &Print) -> String {
+    let told = before.len.zip(now.len);
+    told.map_or_else(String::new, |(before, now)| {
+        format!(" ({now} bytes, before {before})")
+    })
 }
 
 #[cfg(test)]

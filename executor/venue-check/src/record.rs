@@ -99,13 +99,13 @@ impl Record {
 }
 
 fn read_print(value: &Value) -> Option<Print> {
-    let slot = match value.get("slot")? {
-        Value::Null => None,
-        slot => Some(slot.as_u64()?),
+    let told = |name: &str| match value.get(name)? {
+        Value::Null => Some(None),
+        number => number.as_u64().map(Some),
     };
     Some(Print {
-        slot,
-        len: value.get("len")?.as_u64()?,
+        slot: told("slot")?,
+        len: told("len")?,
         digest: unhex(value.get("sha256")?.as_str()?)?,
     })
 }
@@ -135,7 +135,7 @@ mod tests {
         let mut record = Record::default();
         let print = Print {
             slot: Some(460_000_000),
-            len: 1_900_000,
+            len: Some(1_900_000),
             digest: [0xab; 32],
         };
         record.accounts.insert([7; 32], print);

@@ -108,7 +108,7 @@ impl<A: Ask> Chain for RpcChain<A> {
             self.is_behind(0);
         }
         let answer = answer?;
-        let read = read_accounts(&answer, keys.len())?;
+        let read = read_accounts(&answer, keys.len(), slice)?;
         // Not every proxy passes the bound on.
         if read.slot < slot_min {
             let (slot, newest) = (read.slot, self.newest);
@@ -160,7 +160,9 @@ impl<A: Ask> Chain for RpcChain<A> {
                     }
                 }
                 // A node that refuses one for being asked too often is asked no more.
-                Err(error) if failure.is_some() => return Err(error),
+                Err(error) if failure.is_some() || error == ChainError::OutOfTime => {
+                    return Err(error);
+                }
                 Err(error) => failure = Some(error),
             }
         }
@@ -171,8 +173,12 @@ impl<A: Ask> Chain for RpcChain<A> {
     }
 }
 
-/// Reads the answer of `getMultipleAccounts` for `count` keys.
-pub(crate) fn read_accounts(answer: &Value, count: usize) -> Result<Accounts, ChainError> {
+/// Reads the answer of `getMultipleAccounts` for `count` keys and as much of each as `slice` says.
+pub(crate) fn read_accounts(
+    answer: &Value,
+    count: usize,
+    slice: Slice,
+) -> Result<Accounts, ChainError> {
     let malformed = ChainError::Malformed;
     let slot = answer["context"]["slot"]
         .as_u64()
@@ -190,11 +196,16 @@ pub(crate) fn read_accounts(answer: &Value, count: usize) -> Result<Accounts, Ch
             .as_str()
             .and_then(key_of)
             .ok_or(malformed("owner"))?;
+        let data = bytes(&account["data"], ACCOUNT_LEN_MAX).ok_or(malformed("data"))?;
+        // Data of exactly the length that was asked for may be the beginning of more.
+        let is_whole = slice != Slice::First(data.len());
         Ok(Some(Account {
             owner,
             lamports: account["lamports"].as_u64().ok_or(malformed("lamports"))?,
-            data: bytes(&account["data"], ACCOUNT_LEN_MAX).ok_or(malformed("data"))?,
-            len: account["space"].as_u64(),
+            len: account["space"]
+                .as_u64()
+                .or(is_whole.then_some(data.len() as u64)),
+            data,
         }))
     });
     Ok(Accounts {
@@ -299,10 +310,24 @@ mod tests {
         assert_eq!(simulated.units, Some(1_234));
         assert_eq!(simulated.fault.unwrap().custom, Some(6_062));
         assert_eq!(simulated.logs.len(), 2);
-        let read = read_accounts(&json(ACCOUNTS), 2).unwrap();
+        let read = read_accounts(&json(ACCOUNTS), 2, Slice::First(4)).unwrap();
         assert_eq!((read.slot, read.accounts[0].is_none()), (77, true));
         let account = read.accounts[1].clone().unwrap();
         assert_eq!((account.data, account.len), (vec![2, 0, 0, 0], Some(36)));
+    }
+
+    /// Goal: a node that leaves the optional `space` out has told a length only where the data itself is the whole.
+    #[test]
+    fn a_length_that_is_left_out_is_not_told() {
+        let without = ACCOUNTS.replacen("\"space\":36", "\"x\":1", 1);
+        assert_ne!(without, ACCOUNTS);
+        let len = |slice| {
+            let read = read_accounts(&json(&without), 2, slice).unwrap();
+            read.accounts[1].clone().unwrap().len
+        };
+        assert_eq!(len(Slice::Whole), Some(4));
+        assert_eq!(len(Slice::First(45)), Some(4));
+        assert_eq!(len(Slice::First(4)), None);
     }
 
     #[test]
@@ -321,8 +346,8 @@ mod tests {
 
     #[test]
     fn accounts_that_were_not_asked_for_are_refused() {
-        assert!(read_accounts(&json(ACCOUNTS), 1).is_err());
-        assert!(read_accounts(&json(ACCOUNTS), 3).is_err());
+        assert!(read_accounts(&json(ACCOUNTS), 1, Slice::Whole).is_err());
+        assert!(read_accounts(&json(ACCOUNTS), 3, Slice::Whole).is_err());
         for damage in [
             "\"owner\":\"BPF",
             "\"base64\"]",
@@ -333,7 +358,7 @@ mod tests {
             let damaged = ACCOUNTS.replacen(damage, "\"x\":\"y", 1);
             let parsed = serde_json::from_str::<Value>(&damaged);
             assert!(
-                parsed.is_err() || read_accounts(&parsed.unwrap(), 2).is_err(),
+                parsed.is_err() || read_accounts(&parsed.unwrap(), 2, Slice::Whole).is_err(),
                 "{damage}"
             );
         }
@@ -456,7 +481,7 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_answers_are_refused_or_read_and_never_panic(answer in any_json(), count in 0usize..4) {
-            let _ = read_accounts(&answer, count);
+            let _ = read_accounts(&answer, count, Slice::First(3));
             let _ = read_signatures(&answer);
             let _ = Fault::of_json(&answer);
             if let Some(recent) = read_transaction(&answer) {

@@ -6,7 +6,7 @@ use market::{Key, Program};
 use risk::custom_error;
 use serde_json::Value;
 
-use crate::chain::Simulated;
+use crate::chain::{ChainError, Simulated};
 use crate::{key_of, shown};
 
 /// Longest text of a failure that is kept, characters: it is a stranger's.
@@ -96,6 +96,8 @@ pub enum Verdict {
     Failed(Failure),
     /// Nobody can say.
     Unknown(String),
+    /// Nobody can say: the time for the whole check was over first.
+    OutOfTime,
 }
 
 impl Verdict {
@@ -105,7 +107,26 @@ impl Verdict {
         match self {
             Self::Passed { .. } => "passed",
             Self::Failed(_) => "failed",
-            Self::Unknown(_) => "unknown",
+            Self::Unknown(_) | Self::OutOfTime => "unknown",
+        }
+    }
+
+    /// Why nobody can say; `None` of a verdict that says something.
+    #[must_use]
+    pub fn why_unknown(&self) -> Option<String> {
+        match self {
+            Self::Unknown(why) => Some(why.clone()),
+            Self::OutOfTime => Some(ChainError::OutOfTime.to_string()),
+            Self::Passed { .. } | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl From<ChainError> for Verdict {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::OutOfTime => Self::OutOfTime,
+            error => Self::Unknown(error.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bundle::LookupTable;
 use litesvm::LiteSVM;
 use pump_rust_client::constants;
 use solana_account::Account;
@@ -23,6 +24,9 @@ pub const RAYDIUM_AMM: Address =
 /// The order book that old AMM v4 pools were made over.
 pub const SERUM_DEX: Address =
     Address::from_str_const("srmqPvymJeFKQ4zGQed1GFppgkRHL9kaELCbyksJtPX");
+/// Owner of every lookup table.
+const LOOKUP_TABLE_PROGRAM: Address =
+    Address::from_str_const("AddressLookupTab1e1111111111111111111111111");
 
 /// File and mainnet address of every program.
 const PROGRAMS: [(&str, Address); 7] = [
@@ -166,6 +170,20 @@ impl Machine {
                 rent_epoch: u64::MAX,
             },
         );
+    }
+
+    /// Puts a lookup table there that is in use and that nobody may change.
+    ///
+    /// Layout: `u32` kind 1, `u64` slot of its deactivation (the largest for never), `u64` slot it was extended in last,
+    /// `u8` addresses it had before, no authority, zeros to byte 56, the addresses. Source:
+    /// solana-address-lookup-table-interface 3 `state.rs`.
+    pub fn put_table(&mut self, table: &LookupTable) {
+        let mut data = 1_u32.to_le_bytes().to_vec();
+        data.extend(u64::MAX.to_le_bytes());
+        data.resize(56, 0);
+        data.extend(table.addresses.concat());
+        let address = Address::new_from_array(table.key);
+        self.put_data(address, LOOKUP_TABLE_PROGRAM, data);
     }
 
     /// Sets the lamports of an address, making a wallet of it when there is nothing.

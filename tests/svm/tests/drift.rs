@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bundle::{BuilderConfig, WireVersion};
+use bundle::{BuilderConfig, LookupTable, WireVersion};
 use market::{Key, Side, VenueAccounts, pump as pump_ids, pump_amm as pump_amm_ids};
 use pump_rust_client::{constants, pda};
 use risk::{Control, Disabled, Mode};
@@ -181,6 +181,36 @@ fn every_builder_with_a_binary_passes() {
         assert!(
             matches!(checked.verdict, Verdict::Unknown(_)),
             "never passed: {checked:?}"
+        );
+    }
+}
+
+/// Goal: builders that use a lookup table pass when the chain has it so, and none does when it has not.
+#[test]
+fn builders_pass_with_the_table_that_the_chain_has() {
+    let mut market = Market::new();
+    let addresses = BuilderConfig::default().lookup_addresses().unwrap();
+    let table = LookupTable {
+        key: [0x7a; 32],
+        addresses: addresses.into_iter().map(|(key, _)| key).collect(),
+    };
+    let config = BuilderConfig {
+        lookup_table: Some(table.clone()),
+        ..BuilderConfig::default()
+    };
+    let mut chain = market.chain();
+    for checked in market.check(&config, &mut chain).iter().flatten() {
+        let Verdict::Failed(failure) = &checked.verdict else {
+            panic!("{checked:?}");
+        };
+        assert!(failure.line.contains("is not on the chain"), "{failure}");
+    }
+    assert_eq!(chain.simulated, 0);
+    market.world.machine.put_table(&table);
+    for checked in market.check(&config, &mut market.chain()).iter().flatten() {
+        assert!(
+            matches!(checked.verdict, Verdict::Passed { .. }),
+            "{checked:?}"
         );
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sidecar::Control;
 
 use super::{ANSWER_TIMEOUT, Request, Status};
+use crate::output::counted;
 
 /// How often the kill file is looked for; also the longest the thread sleeps.
 pub(super) const KILL_FILE_PERIOD: Duration = Duration::from_millis(20);
@@ -20,6 +21,8 @@ pub(super) const KILL_FILE_PERIOD: Duration = Duration::from_millis(20);
 const CONNECTION_LIFE: Duration = Duration::from_secs(2);
 /// Clients at once; one more pushes out the oldest, so that silent ones cannot keep `kill` out.
 pub(super) const CONNECTIONS_MAX: usize = 16;
+/// Lines that may wait for the log.
+pub(super) const LINES_WAITING_MAX: usize = 64;
 /// `status` requests that may wait for the second thread.
 pub(super) const STATUS_WAITING_MAX: usize = 8;
 const LINE_LEN_MAX: usize = 64;
@@ -36,6 +39,10 @@ pub(super) struct Server {
     pub(super) kill_file: PathBuf,
     pub(super) own_uid: u32,
     pub(super) status: SyncSender<(Request, UnixStream)>,
+    /// Takes a line for each change of the control; never waited for, or a log that nobody reads could hold up `kill`.
+    pub(super) log: SyncSender<String>,
+    /// Lines that the log had no room for since the last one that it took.
+    pub(super) unwritten: u64,
 }
 
 /// A client that has not said its line yet.
@@ -80,13 +87,30 @@ impl Server {
     }
 
     pub(super) fn check_kill_file(&mut self) {
-        let Some(control) = &self.control else { return };
+        let Some(control) = self.control.clone() else {
+            return;
+        };
         // Anything but a clear "no such file" kills: a file that cannot be looked at may be there.
         let absent =
             matches!(std::fs::symlink_metadata(&self.kill_file), Err(error) if is_absent(&error));
-        if !absent {
-            control.byte().fetch_max(Control::Killed as u8, SeqCst);
+        if !absent && let Some(before) = raise(&control) {
+            let file = self.kill_file.display();
+            self.note(before, Control::Killed, &format!("the kill file {file}"));
         }
+    }
+
+    /// Lets the log say that the control has changed, and by whom.
+    fn note(&mut self, before: Control, now: Control, by: &str) {
+        let (before, now) = (before.as_str(), now.as_str());
+        let mut line = format!("control: {now} (was {before}), by {by}");
+        if self.unwritten > 0 {
+            let changes = counted(self.unwritten, "change", "changes");
+            line.push_str(&format!("; {changes} before it could not be written down"));
+        }
+        self.unwritten = match self.log.try_send(line) {
+            Ok(()) => 0,
+            Err(_) => self.unwritten + 1,
+        };
     }
 
     /// Takes a few clients and hears each at once: a flood of connections can neither keep this thread from the
@@ -136,11 +160,11 @@ impl Server {
 
     /// Obeys first, answers after.
     pub(super) fn serve(&mut self, stream: UnixStream, request: Option<Request>) {
-        let allowed = peer_uid(&stream).is_some_and(|uid| uid == self.own_uid || uid == 0);
-        if !allowed {
+        let peer = peer(&stream).filter(|peer| peer.uid == self.own_uid || peer.uid == 0);
+        let Some(peer) = peer else {
             let error = format!("only uid {} and root are heard", self.own_uid);
             return answer(stream, &json!({ "ok": false, "error": error }));
-        }
+        };
         let Some(request) = request else {
             let error = "say one of: status, sources, venues, enable VENUE, kill, reduce, resume";
             return answer(stream, &json!({ "ok": false, "error": error }));
@@ -155,24 +179,37 @@ impl Server {
         let Some(control) = self.control.clone() else {
             return answer(stream, &json!({ "ok": false, "error": NOTHING_TO_KILL }));
         };
+        let by = format!(
+            "{} on the control socket (process {}, uid {})",
+            request.as_str(),
+            peer.pid,
+            peer.uid
+        );
         match request {
-            Request::Reduce => self.lower(stream, &control, Control::Reducing),
-            Request::Resume => self.lower(stream, &control, Control::Running),
+            Request::Reduce => self.lower(stream, &control, Control::Reducing, &by),
+            Request::Resume => self.lower(stream, &control, Control::Running, &by),
             _ => {
-                control.byte().fetch_max(Control::Killed as u8, SeqCst);
+                if let Some(before) = raise(&control) {
+                    self.note(before, Control::Killed, &by);
+                }
                 answer(stream, &self.control_answer());
             }
         }
     }
 
     /// Sets a control that may be looser than the present one; refused while something forbids it.
-    fn lower(&mut self, stream: UnixStream, control: &risk::Control, wanted: Control) {
+    fn lower(&mut self, stream: UnixStream, control: &risk::Control, wanted: Control, by: &str) {
         self.check_kill_file();
         let mut refusal = None;
         let changed = control.byte().fetch_update(SeqCst, SeqCst, |byte| {
             refusal = self.why_not(Control::from_byte(byte));
             refusal.is_none().then_some(wanted as u8)
         });
+        if let Ok(before) = changed
+            && before != wanted as u8
+        {
+            self.note(Control::from_byte(before), wanted, by);
+        }
         match (changed, refusal) {
             (Err(_), Some(error)) => answer(stream, &json!({ "ok": false, "error": error })),
             _ => answer(stream, &self.control_answer()),
@@ -245,6 +282,20 @@ impl Connection {
     }
 }
 
+/// Kills; what was before, when that is a change.
+fn raise(control: &risk::Control) -> Option<Control> {
+    let killed = Control::Killed as u8;
+    let before = control.byte().fetch_max(killed, SeqCst);
+    (before < killed).then(|| Control::from_byte(before))
+}
+
+/// Body of the `admin-log` thread; ends when the `admin` thread drops its end.
+pub(super) fn write_lines(lines: &Receiver<String>) {
+    while let Ok(line) = lines.recv() {
+        errln!("{line}");
+    }
+}
+
 /// Body of the `admin-status` thread; ends when the `admin` thread drops its end.
 pub(super) fn answer_status(requests: &Receiver<(Request, UnixStream)>, status: &Status) {
     while let Ok((request, stream)) = requests.recv() {
@@ -269,8 +320,8 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound)
 }
 
-/// The uid at the other end when it connected; `None` when the kernel does not say.
-pub(super) fn peer_uid(stream: &UnixStream) -> Option<u32> {
+/// Who was at the other end when it connected; `None` when the kernel does not say.
+pub(super) fn peer(stream: &UnixStream) -> Option<libc::ucred> {
     let mut credentials = libc::ucred {
         pid: 0,
         uid: 0,
@@ -287,5 +338,5 @@ pub(super) fn peer_uid(stream: &UnixStream) -> Option<u32> {
             &raw mut len,
         )
     };
-    (result == 0 && len as usize == size_of::<libc::ucred>()).then_some(credentials.uid)
+    (result == 0 && len as usize == size_of::<libc::ucred>()).then_some(credentials)
 }

@@ -8,6 +8,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use serde_json::json;
@@ -15,7 +16,7 @@ use sidecar::Control;
 
 use super::client::{exit_code, in_words};
 use super::place::effective_uid;
-use super::server::{CONNECTIONS_MAX, KILL_FILE_PERIOD, STATUS_WAITING_MAX, Server, peer_uid};
+use super::server::{CONNECTIONS_MAX, KILL_FILE_PERIOD, STATUS_WAITING_MAX, Server, peer};
 use super::*;
 use crate::cli::exit;
 
@@ -304,23 +305,83 @@ fn a_stranger_is_not_heard() {
     let (home, cell) = (Home::new(), cell());
     DirBuilder::new().mode(0o700).create(&home.0).unwrap();
     let (stream, mut client) = strangers_pair();
-    let stranger = peer_uid(&stream).unwrap();
+    let stranger = peer(&stream).unwrap().uid;
     assert_ne!(stranger, 0);
-    let (status, _waiting) = sync_channel(1);
-    let mut server = Server {
-        listener: UnixListener::bind(home.0.join("s")).unwrap(),
-        connections: Vec::new(),
-        control: Some(Arc::clone(&cell)),
-        kill_file: home.0.join("kill"),
-        own_uid: stranger + 1,
-        status,
-    };
+    let (mut server, said) = server(&home, &cell, 1);
+    server.own_uid = stranger + 1;
     server.serve(stream, Some(Request::Kill));
     let mut text = String::new();
     client.read_to_string(&mut text).unwrap();
     assert!(
         text.contains("\"ok\":false") && control(&cell) == Control::Running,
         "{text}"
+    );
+    assert!(said.try_recv().is_err());
+}
+
+/// A server without threads, and what it lets the log say, up to `lines_max` lines.
+fn server(home: &Home, cell: &Arc<risk::Control>, lines_max: usize) -> (Server, Receiver<String>) {
+    let (log, said) = sync_channel(lines_max);
+    let server = Server {
+        listener: UnixListener::bind(home.0.join("s")).unwrap(),
+        connections: Vec::new(),
+        control: Some(Arc::clone(cell)),
+        kill_file: home.0.join("kill"),
+        own_uid: effective_uid(),
+        status: sync_channel(1).0,
+        log,
+        unwritten: 0,
+    };
+    (server, said)
+}
+
+/// Goal: whoever reads the log sees when the control changed, from what, by whom and from where; what changes nothing says
+/// nothing.
+#[test]
+fn each_change_of_the_control_is_a_line_of_the_log() {
+    let (home, cell) = (Home::new(), cell());
+    DirBuilder::new().mode(0o700).create(&home.0).unwrap();
+    let (mut server, said) = server(&home, &cell, 8);
+    let ask = |server: &mut Server, request| {
+        server.serve(UnixStream::pair().unwrap().0, Some(request));
+        said.try_iter().collect::<Vec<String>>()
+    };
+    let who = format!("(process {}, uid {})", std::process::id(), effective_uid());
+    for (request, change) in [
+        (Request::Resume, None),
+        (Request::Kill, Some("killed (was running), by kill")),
+        (Request::Kill, None),
+        (Request::Reduce, Some("reducing (was killed), by reduce")),
+        (Request::Reduce, None),
+        (Request::Resume, Some("running (was reducing), by resume")),
+    ] {
+        let line = change.map(|change| format!("control: {change} on the control socket {who}"));
+        assert_eq!(ask(&mut server, request), Vec::from_iter(line));
+    }
+    std::fs::write(home.0.join("kill"), "").unwrap();
+    server.check_kill_file();
+    server.check_kill_file();
+    let said = ask(&mut server, Request::Resume);
+    let by = format!("by the kill file {}", home.0.join("kill").display());
+    assert_eq!(said, [format!("control: killed (was running), {by}")]);
+}
+
+/// Goal: a log that nobody reads holds up no kill, and what it could not take is counted.
+#[test]
+fn a_log_that_is_full_holds_nothing_up() {
+    let (home, cell) = (Home::new(), cell());
+    DirBuilder::new().mode(0o700).create(&home.0).unwrap();
+    let (mut server, said) = server(&home, &cell, 1);
+    for request in [Request::Kill, Request::Resume, Request::Kill] {
+        server.serve(UnixStream::pair().unwrap().0, Some(request));
+    }
+    assert_eq!(control(&cell), Control::Killed);
+    assert!(said.recv().unwrap().starts_with("control: killed"));
+    server.serve(UnixStream::pair().unwrap().0, Some(Request::Resume));
+    let line = said.recv().unwrap();
+    assert!(
+        line.ends_with("; 2 changes before it could not be written down"),
+        "{line}"
     );
 }
 

@@ -6,18 +6,34 @@ use crate::cli::{ConfigAction, ConfigArgs, exit};
 use crate::commands::Failure;
 use crate::config::{Config, Host, Opening, Problems, QuicIdentity, Survey};
 use crate::doctor::{Seen, lacking_interfaces, look_at};
+use crate::lookup_tables;
 use crate::output::counted;
 use crate::relay::{own_identity, refuse_loops};
 
-/// Checks or shows a configuration; the exit code.
+/// Checks or shows a configuration; the exit code. What does not fit is listed as JSON where that is asked for.
 ///
 /// # Errors
 /// [`Failure`] lists what does not fit, each with its fix.
 pub fn run(args: &ConfigArgs) -> Result<u8, Failure> {
+    let as_json = match &args.action {
+        ConfigAction::Example => false,
+        ConfigAction::Show(file) | ConfigAction::Check(file) => file.json,
+    };
+    match act(args) {
+        Err(failure) if as_json => {
+            outln!("{}", failure.to_json());
+            Ok(failure.code())
+        }
+        other => other,
+    }
+}
+
+fn act(args: &ConfigArgs) -> Result<u8, Failure> {
     match &args.action {
         ConfigAction::Example => out!("{}", Config::example()),
         ConfigAction::Show(file) => {
             let config = Config::load(&file.config)?.with_paths(&Host::read());
+            let config = config.without_secrets();
             if file.json {
                 outln!("{}", json!(config));
             } else {
@@ -29,13 +45,14 @@ pub fn run(args: &ConfigArgs) -> Result<u8, Failure> {
             let mut survey = Survey::of_file(&file.config, &host)?;
             let notes = look_at_files(&mut survey, &host);
             look_at_interfaces(&mut survey);
+            check_lookup_table(&mut survey);
             check_relay(&mut survey);
             let (plan, warnings) = survey.verdict()?;
             if file.json {
                 let warned: Vec<String> = warnings.iter().flat_map(lines).collect();
                 outln!(
                     "{}",
-                    json!({"usable": true, "mode": plan.mode, "warnings": warned, "notes": notes})
+                    json!({"ok": true, "usable": true, "mode": plan.mode, "warnings": warned, "notes": notes})
                 );
                 return Ok(exit::OK);
             }
@@ -89,6 +106,16 @@ fn look_at_interfaces(survey: &mut Survey) {
     let found = survey.plan().map(lacking_interfaces).unwrap_or_default();
     for (key, why) in found {
         survey.warn(&key, &format!("{why} (on this host)"));
+    }
+}
+
+/// Whether the table that transactions are to use is in the file, when that can be read.
+fn check_lookup_table(survey: &mut Survey) {
+    let Some(mut plan) = survey.plan().cloned() else {
+        return;
+    };
+    if let Err(error) = lookup_tables::load_for(&mut plan) {
+        survey.refuse("bundle.lookup_table", &error.to_string());
     }
 }
 

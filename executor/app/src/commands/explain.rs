@@ -76,6 +76,7 @@ const PASSES: [&str; Pass::COUNT] = [
     "our own buy would move the pool's price further than the slippage allows: it holds too little",
     "a cashback coin, which nothing that is built could sell once its curve sells out",
     "an entry on a lane where failures land, while no account data says whether it filled",
+    "the price is further than strategy.entry_move_max_bps from what account data said last",
 ];
 
 /// Why a venue is disabled for entries, in the order of [`Disabled::ALL`].

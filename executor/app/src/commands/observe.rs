@@ -18,6 +18,7 @@ use crate::config::AdminPlan;
 use crate::published::Published;
 use crate::shredstream::StreamState;
 use crate::sources::{self, SourceFacts};
+use crate::status;
 use crate::venues::VenueBook;
 
 /// Everything that status, health and metrics are read from. Reading it stops nobody.
@@ -81,6 +82,7 @@ impl View {
         let published = &self.published;
         let (healthy, health) = self.health().to_json();
         let (market, truth) = published.market.status();
+        let [open, pending, max] = published.positions().map(|(_, count)| count);
         json!({
             "healthy": healthy,
             "health": health,
@@ -95,7 +97,9 @@ impl View {
             "market": market,
             "truth": truth,
             "accounts": self.accounts.as_deref().map(|accounts| object(accounts.named())),
-            "positions_open": published.positions_open(),
+            "positions_open": open,
+            "positions_pending": pending,
+            "positions_max": max,
             "threads": self.threads,
             "bridge": self.bridge.as_deref().map(bridge_status),
             "shredstream": self.shredstream.as_ref().map(StreamState::status),
@@ -175,6 +179,17 @@ impl View {
         ] {
             count(&mut snapshot, family, help, label, counters);
         }
+        let mut told = Value::Object(Map::new());
+        for (name, count) in published.positions() {
+            told[name] = count.into();
+        }
+        snapshot.remark("positions", status::positions(&told));
+        if let Some(venues) = &self.venues {
+            snapshot.remark("venues", venues.in_brief());
+        }
+        for alarm in self.alarms() {
+            snapshot.remark("alarm", alarm);
+        }
         let slot = published.slot.load(Relaxed) as i64;
         let _ = snapshot
             .gauge(
@@ -198,10 +213,15 @@ impl View {
                 accounts.named(),
             );
         }
-        if let Some(open) = published.positions_open() {
-            let _ = snapshot
-                .gauge("positions_open", "Positions open.")
-                .with(&[], open as i64);
+        let helps = [
+            "Positions open.",
+            "Entries on their way; each takes the place of a position.",
+            "Positions open and pending that are allowed.",
+        ];
+        for ((name, count), help) in published.positions().into_iter().zip(helps) {
+            if let Some(count) = count {
+                let _ = snapshot.gauge(name, help).with(&[], count as i64);
+            }
         }
         if let Some(bridge) = &self.bridge {
             add_bridge(&mut snapshot, bridge);
@@ -456,10 +476,24 @@ mod tests {
     #[test]
     fn open_positions_are_shown_once_the_core_has_told_them() {
         let view = view(None);
-        assert!(view.status()["positions_open"].is_null());
-        view.published.positions_open.store(4, Relaxed);
-        assert_eq!(view.status()["positions_open"], 4);
+        let names = ["positions_open", "positions_pending", "positions_max"];
+        let status = view.status();
+        assert!(names.iter().all(|name| status[name].is_null()), "{status}");
+        let published = &view.published;
+        published.positions_open.store(4, Relaxed);
+        published.positions_pending.store(1, Relaxed);
+        published.positions_max.store(5, Relaxed);
+        let status = view.status();
+        assert_eq!(names.map(|name| status[name].as_u64()), [4, 1, 5].map(Some));
         let metrics = sidecar::render_metrics(view.snapshot()).unwrap();
-        assert!(metrics.contains("overmind_positions_open 4"), "{metrics}");
+        let remarks = format!("{:?}", view.snapshot());
+        assert!(remarks.contains("(\"positions\", \"4 open + 1 pending of 5\")"));
+        for line in ["positions_open 4", "positions_pending 1", "positions_max 5"] {
+            let line = format!("overmind_{line}");
+            assert!(
+                metrics.lines().any(|said| said == line),
+                "{line}\n{metrics}"
+            );
+        }
     }
 }

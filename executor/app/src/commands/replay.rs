@@ -76,7 +76,7 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
     } else {
         Policy::VerifyThenEmit
     };
-    let plan = match &args.config {
+    let mut plan = match &args.config {
         Some(path) => Some(Config::load(path)?.plan(&Host::read())?),
         None => None,
     };
@@ -94,8 +94,8 @@ pub fn replay_files(args: &ReplayArgs) -> Result<Replayed, Failure> {
             ));
         }
     };
-    let tables = match plan.as_ref().and_then(|plan| plan.lookup_tables.as_ref()) {
-        Some(path) => lookup_tables::load(path)?,
+    let tables = match &mut plan {
+        Some(plan) => lookup_tables::load_for(plan)?,
         None => LookupTables::none(),
     };
     let (resolve, engine) = match plan {

@@ -8,7 +8,6 @@ use brain_bridge::{Bridge, BridgeHandle, BridgeShared};
 use bundle::{Builder, Signer, ThrowAway};
 use demo::{DemoConfig, PreparedMarket};
 use engine::EngineConfig;
-use market::LookupTables;
 use risk::{Control, Mode};
 use shred_resolve::Policy;
 use shred_wire::Slot;
@@ -59,7 +58,8 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         let anywhere = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
         config = config.with_embedded_source(anywhere);
     }
-    let plan = config.plan(&host)?;
+    let mut plan = config.plan(&host)?;
+    let tables = lookup_tables::load_for(&mut plan)?;
     let state = StateDir::lock(&host.state_dir)?;
     let policies: Vec<Policy> = plan
         .ingest
@@ -85,10 +85,7 @@ pub fn run(args: &RunArgs) -> Result<u8, Failure> {
         },
         policies,
         leaders,
-        tables: match &plan.lookup_tables {
-            Some(path) => lookup_tables::load(path)?,
-            None => LookupTables::none(),
-        },
+        tables,
         builder,
         ahead,
         control: Arc::clone(&control),

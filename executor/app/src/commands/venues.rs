@@ -13,7 +13,7 @@ use crate::cli::{VenuesArgs, exit};
 
 /// Pause between two looks at whether a check is over.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Looks until a check is given up: each of its questions is bounded, but there may be many.
+/// Looks until a check is given up: it is bounded, but others may wait before it.
 const LOOKS_MAX: usize = 1_200;
 /// Looks until what was asked for is in the record on disk: it is written a few times a second, or not at all.
 const DISK_LOOKS_MAX: usize = 6;

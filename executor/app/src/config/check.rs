@@ -275,10 +275,9 @@ impl Check {
     pub(super) fn keys(&mut self, field: &str, texts: &[String]) -> Vec<[u8; 32]> {
         let mut keys = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            let mut key = [0; 32];
             let field = format!("{field}[{index}]");
-            match bs58::decode(text).onto(&mut key) {
-                Ok(32) if keys.contains(&key) => {
+            match self.key(&field, text) {
+                Some(key) if keys.contains(&key) => {
                     self.refuse(
                         &field,
                         quoted(text),
@@ -286,14 +285,20 @@ impl Check {
                         "name it once".to_owned(),
                     );
                 }
-                Ok(32) => keys.push(key),
-                _ => {
-                    let fix = "copy the address again".to_owned();
-                    self.refuse(&field, quoted(text), "is not the base58 of 32 bytes", fix);
-                }
+                key => keys.extend(key),
             }
         }
         keys
+    }
+
+    pub(super) fn key(&mut self, field: &str, text: &str) -> Option<[u8; 32]> {
+        let mut key = [0; 32];
+        if let Ok(32) = bs58::decode(text).onto(&mut key) {
+            return Some(key);
+        }
+        let fix = "copy the address again".to_owned();
+        self.refuse(field, quoted(text), "is not the base58 of 32 bytes", fix);
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! from it.
 
 mod bridge;
+mod idle;
 mod ingest;
 mod outside;
 mod receiving;
@@ -14,9 +15,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bundle::BuilderConfig;
 use bundle::host::{HostKind, SnapshotStatement};
+use bundle::{BuilderConfig, BuilderError};
 use engine::{LadderPlan, SignalPolicy};
+use market::Key;
 use shred_quic::{Destination, Peers};
 use shred_relay::{EntryServerConfig, V1Batches};
 use shred_resolve::{ArbiterPlan, Plan as ResolvePlan, Policy as ResolvePolicy};
@@ -50,6 +52,9 @@ pub struct Plan {
     pub ingest: IngestPlan,
     /// File of lookup tables, when one is named.
     pub lookup_tables: Option<PathBuf>,
+    /// The table that transactions use, one of those in the file. [`crate::lookup_tables::load_for`] hands it to
+    /// `builder`, which has none before.
+    pub lookup_table: Option<Key>,
     /// Checks of the venues.
     pub venues: VenuesPlan,
     /// Who is asked for shreds, if anyone is.
@@ -308,6 +313,7 @@ impl Config {
             mode: self.mode.mode,
             ingest: self.plan_ingest(host, &mut check),
             lookup_tables: self.plan_market(&mut check),
+            lookup_table: self.bundle.plan_lookup_table(&self.market, &mut check),
             venues: self.venues.plan(&self.ingest, &mut check),
             shredstream: self.shredstream.plan(&self.ingest, host, &mut check),
             threads: self.threads.plan(host, &mut check),
@@ -322,6 +328,7 @@ impl Config {
             capture: self.plan_capture(&mut check),
         };
         self.check_across(&mut check);
+        self.warn_of_idle_keys(&plan, &mut check);
         plan.check_paths(&mut check);
         (plan, check)
     }
@@ -581,6 +588,11 @@ impl Plan {
                 check.refuse("bridge.epoch_file", value, "this is a producer's key", fix);
             }
         }
+    }
+
+    /// What of a transaction's parts does not fit into one, if anything.
+    pub(crate) fn unfit(&self) -> Option<BuilderError> {
+        trading::unfit(&self.builder)
     }
 
     /// Appending to the kill file kills, and appending to anything else ruins it.

@@ -447,6 +447,8 @@ pub struct StrategyConfig {
     pub budget_lamports: u64,
     /// How many fewer tokens are asked for than the budget would buy, basis points.
     pub entry_slippage_bps: u16,
+    /// How far from what account data said last the price of an entry may be, basis points of the lower; 0 for any.
+    pub entry_move_max_bps: u16,
     /// How far the proceeds may fall short when taking profit, basis points.
     pub exit_slippage_bps: u16,
     /// The same for stops and expiries, basis points.
@@ -479,6 +481,7 @@ impl Default for StrategyConfig {
             entry_slots_max: params.entry_slots_max,
             budget_lamports: params.budget.0,
             entry_slippage_bps: params.entry_slippage.0,
+            entry_move_max_bps: params.entry_move_max.0,
             exit_slippage_bps: params.exit_slippage.0,
             stop_slippage_bps: params.stop_slippage.0,
             exit_floor_bps: params.exit_floor.0,
@@ -574,6 +577,9 @@ impl Default for EngineConfig {
 pub struct BundleConfig {
     /// Transaction version of the templates.
     pub template: Template,
+    /// The lookup table that v0 transactions use, base58: one of those in `market.lookup_tables`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup_table: Option<String>,
     /// Which kind of lane transactions are made for: what pays for their place.
     pub lane_class: LaneClass,
     /// Compute units asked for one entry, on every venue; what was measured there when absent.
@@ -625,6 +631,7 @@ impl Default for BundleConfig {
         };
         Self {
             template: Template::V0,
+            lookup_table: None,
             lane_class: LaneClass::PrivateBundle,
             entry_compute_unit_limit: None,
             exit_compute_unit_limit: None,

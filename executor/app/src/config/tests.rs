@@ -56,6 +56,15 @@ fn refuses(text: &str, field: &str, value: &str) {
     }
 }
 
+/// A value as a refusal shows it: of a URL no path and no user, and no text that ought to be one and may be a key.
+fn shown(value: &str) -> String {
+    match value {
+        "\"engine:1\"" => "\"***\"".to_owned(),
+        "\"http://127.0.0.1:1@10.0.0.1:2\"" => "\"http://10.0.0.1:2/***\"".to_owned(),
+        _ => value.replace("/path", "/***"),
+    }
+}
+
 #[test]
 fn the_example_is_the_defaults_plus_one_source_and_its_leaders() {
     let example = Config::parse(Config::example(), "example").unwrap();
@@ -98,6 +107,7 @@ fn full() -> Config {
     config.ingest.shred_version = Some(50_093);
     config.ingest.sources_log = Some(PathBuf::from("/var/lib/overmind/sources.jsonl"));
     config.market.lookup_tables = Some(PathBuf::from("/etc/overmind/lookup-tables.json"));
+    config.bundle.lookup_table = Some(KEY.to_owned());
     config.venues.rpc = Some("http://127.0.0.1:8899".to_owned());
     config.ingest.sources[0].cpu = Some(1);
     config.threads.core_cpu = Some(2);
@@ -304,6 +314,7 @@ fn every_bound_is_held_on_both_sides() {
         ("strategy", "entry_slots_max", 0, 1_000),
         ("strategy", "budget_lamports", 1, 99_900_000),
         ("strategy", "entry_slippage_bps", 0, 9_999),
+        ("strategy", "entry_move_max_bps", 0, 65_535),
         ("strategy", "exit_slippage_bps", 0, 9_999),
         ("strategy", "stop_slippage_bps", 0, 9_999),
         ("strategy", "exit_floor_bps", 0, 10_000),
@@ -738,7 +749,7 @@ fn a_shredstream_is_asked_for_whole_or_not_at_all() {
         refuses(
             &with(key, Some(value)),
             &format!("shredstream.{key}"),
-            value,
+            &shown(value),
         );
     }
     refuses(
@@ -962,7 +973,7 @@ fn in_paper_mode_bundles_stay_on_this_host() {
         "http://127.0.0.1:1@10.0.0.1:2",
         "127.0.0.1:1",
     ] {
-        refuses(&lane(far), "submit.endpoint", &format!("\"{far}\""));
+        refuses(&lane(far), "submit.endpoint", &shown(&format!("\"{far}\"")));
     }
     refuses(
         "[submit]\nlane = \"block_engine\"",
@@ -1501,7 +1512,7 @@ const ACTS: &str = "[engine]\nact_on_unverified = true\n";
 
 #[test]
 fn what_comes_to_nothing_is_warned_of() {
-    let said = warned("[threads]\npark_us = 5\n", &host());
+    let said = warned("[threads]\nidle = \"park\"\npark_us = 5\n", &host());
     assert_eq!(said.len(), 1);
     assert!(said[0].contains("nothing will ever come in"), "{said:?}");
     let stream = |announce: &str| {
@@ -1535,6 +1546,213 @@ fn what_comes_to_nothing_is_warned_of() {
     }
 }
 
+/// Goal: nobody tunes a key that nothing reads. Method: each with what makes it idle, which is one warning that names it, and
+/// with what it needs, which is none.
+#[test]
+fn a_key_that_another_one_leaves_without_effect_is_warned_of() {
+    let source = of_kind("udp", "127.0.0.1:7", "") + ACTS;
+    let node = "[venues]\nrpc = \"http://127.0.0.1:1\"\n";
+    let fused = Host {
+        cpus: vec![0],
+        ..host()
+    };
+    assert_eq!(warned(&source, &host()), Vec::<String>::new());
+    for (section, key, value, needed) in [
+        (
+            "bundle",
+            "priority_share_bps",
+            "5000",
+            "lane_class = \"private_transaction\"",
+        ),
+        ("bundle", "tip_min_lamports", "2000", ""),
+        (
+            "submit",
+            "result_timeout_ms",
+            "500",
+            "lane = \"block_engine\"\nendpoint = \"http://127.0.0.1:9\"",
+        ),
+        (
+            "submit",
+            "in_flight_max",
+            "9",
+            "lane = \"block_engine\"\nendpoint = \"http://127.0.0.1:9\"",
+        ),
+        (
+            "submit",
+            "endpoint",
+            "\"http://127.0.0.1:9\"",
+            "lane = \"block_engine\"",
+        ),
+        ("signing", "ladders_max", "9", ""),
+        ("threads", "park_us", "9", "idle = \"park\""),
+        ("threads", "verify_cpu", "1", "verify = \"thread\""),
+        ("threads", "signing_cpu", "1", ""),
+        ("ingest", "region", "\"fra\"", "sources_log = \"/log\""),
+        ("http", "bind", "\"127.0.0.1:9\"", "enabled = true"),
+        ("http", "allow_remote", "true", "bind = \"0.0.0.0:9\""),
+        (
+            "relay",
+            "send_buffer_bytes",
+            "99999",
+            "destinations = [\"10.0.0.9:1\"]",
+        ),
+        (
+            "relay",
+            "segmentation",
+            "false",
+            "destinations = [\"10.0.0.9:1\"]",
+        ),
+        (
+            "relay",
+            "verify",
+            "false",
+            "destinations = [\"10.0.0.9:1\"]",
+        ),
+        (
+            "relay.entries",
+            "clients_max",
+            "9",
+            "bind = \"127.0.0.1:9\"",
+        ),
+        (
+            "relay.entries",
+            "lagging",
+            "\"mark\"",
+            "bind = \"127.0.0.1:9\"",
+        ),
+    ] {
+        // What makes a key idle that has an effect by default.
+        let idle = match (section, key) {
+            ("bundle", "tip_min_lamports") => "lane_class = \"priority_bundle\"",
+            ("signing", "ladders_max") => "presign = false",
+            ("threads", "verify_cpu") => "verify = \"core\"",
+            ("threads", "signing_cpu") => "[signing]\npresign = false",
+            ("http", "bind") => "enabled = false",
+            _ => "",
+        };
+        let mut source = source.clone();
+        if section.starts_with("relay") {
+            source = source.replace("policy", "redistributable = true\npolicy");
+        }
+        let with = |more: &str| format!("{source}[{section}]\n{key} = {value}\n{more}\n");
+        let said = warned(&with(idle), &host());
+        let name = format!("{section}.{key} = ");
+        assert!(
+            said.len() == 1 && said[0].contains(&name) && said[0].contains("has no effect: "),
+            "{name}{said:?}"
+        );
+        assert_eq!(
+            warned(&with(needed), &host()),
+            Vec::<String>::new(),
+            "{name}"
+        );
+    }
+    for (text, name) in [
+        (
+            "[signing]\nsnapshots_excluded = true\n",
+            "signing.snapshots_excluded",
+        ),
+        (
+            "[venues]\nwatch_interval_s = 9\n",
+            "venues.watch_interval_s",
+        ),
+        (
+            "[venues]\ncheck_at_start = false\n",
+            "venues.check_at_start",
+        ),
+        ("[shredstream]\nregions = [\"a\"]\n", "shredstream.enabled"),
+        ("[relay]\nidentity_file = \"/k\"\n", "relay.identity_file"),
+    ] {
+        let said = warned(&(source.clone() + text), &host());
+        assert!(
+            said.len() == 1 && said[0].contains(name),
+            "{name}: {said:?}"
+        );
+    }
+    let watched = node.to_owned() + "watch_interval_s = 9\n";
+    assert_eq!(
+        warned(&(source.clone() + &watched), &host()),
+        Vec::<String>::new()
+    );
+    let signals = "armed_max = 9\nsignal_slots_max = 9\ndependent_sources = [[1, 2]]\n";
+    let said = warned(&(source.clone() + signals), &host()).join("\n");
+    for name in ["armed_max", "signal_slots_max", "dependent_sources"] {
+        assert!(
+            said.contains(&format!("engine.{name} = ")),
+            "{name}: {said}"
+        );
+    }
+    let trusted = source.replace("\"unverified\"", "\"trusted\"");
+    let said = warned(&trusted, &host());
+    assert!(
+        said.len() == 1 && said[0].contains("engine.act_on_unverified = true: has no effect"),
+        "{said:?}"
+    );
+    let pinned = of_kind("udp", "127.0.0.1:7", "cpu = 0\n") + ACTS;
+    let said = warned(&pinned, &fused);
+    assert!(
+        said.len() == 1 && said[0].contains("ingest.sources[0].cpu = 0"),
+        "{said:?}"
+    );
+    assert_eq!(warned(&pinned, &host()), Vec::<String>::new());
+}
+
+/// Goal: what could be a key of an account at a provider is in nothing that is printed of a configuration. Method: one in every
+/// URL of the configuration that has everything, as it is shown, refused, warned of, and where the file is no TOML.
+#[test]
+fn no_secret_of_a_url_is_printed() {
+    const SECRET: &str = "5ecretKeyOfAnAccount";
+    let full = full().to_toml();
+    let urls = full.matches("\"http").count();
+    assert_eq!(urls, 4, "a new key with a URL belongs to `without_secrets`");
+    let full = full.replacen("[ingest]\n", "[ingest]\nleaders_rpc = \"http://a:1\"\n", 1);
+    let full = full.replacen("leaders_file = ", "# leaders_file = ", 1);
+    for ending in ["/KEY", "/?api-key=KEY", "?KEY", "/a/KEY/b", "/@KEY"] {
+        let ending = ending.replace("KEY", SECRET);
+        let lines = full.lines().map(|line| match line.contains("\"http") {
+            true => format!("{}{ending}\"", line.trim_end_matches('"')),
+            false => line.to_owned(),
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        assert_eq!(text.matches(SECRET).count(), urls + 1);
+        let config = Config::parse(&text, "text").unwrap();
+        let shown = config.clone().without_secrets();
+        assert!(!shown.to_toml().contains(SECRET), "{}", shown.to_toml());
+        let said = surveyed(&text).join("\n");
+        assert!(
+            said.contains("shredstream.endpoint = ") && !said.contains(SECRET),
+            "{said}"
+        );
+        let plan = format!("{:?}", config.checked(&host(), true).0.venues);
+        assert!(!plan.contains(SECRET), "{plan}");
+        // One line after the other is torn.
+        for line in text.lines().filter(|line| line.contains(SECRET)) {
+            for torn in [
+                line.trim_end_matches('"').to_owned(),
+                line.replace('"', ""),
+                line.replace(" = ", " "),
+                format!("{line} x"),
+                line.replace(line.split(" = ").next().unwrap(), "enabled"),
+            ] {
+                let said = surveyed(&text.replace(line, &torn)).join("\n");
+                assert!(!said.is_empty() && !said.contains(SECRET), "{torn}\n{said}");
+            }
+        }
+    }
+    let user = format!("[venues]\nrpc = \"http://me:{SECRET}@node:1\"\n");
+    let said = surveyed(&user).join("\n");
+    assert!(
+        said.contains("venues.rpc = \"http://node:1/***\"") && !said.contains(SECRET),
+        "{said}"
+    );
+    let paper = format!("[submit]\nendpoint = \"https://node/{SECRET}\"\n");
+    let said = warned(&paper, &host()).join("\n");
+    assert!(
+        said.contains("submit.endpoint = ") && !said.contains(SECRET),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_credential_is_checked_where_it_is_handed_over() {
     let mut outside = host();
@@ -1560,6 +1778,33 @@ fn a_credential_is_checked_where_it_is_handed_over() {
         named.path,
         Path::new("/run/credentials/overmind.service/node")
     );
+}
+
+#[test]
+fn a_lookup_table_is_an_address_of_the_file_and_for_v0() {
+    let field = "bundle.lookup_table";
+    let file = "[market]\nlookup_tables = \"/t.json\"\n[bundle]\n";
+    let named = format!("lookup_table = \"{KEY}\"\n");
+    refuses(&format!("[bundle]\n{named}"), field, &format!("{KEY:?}"));
+    refuses(&format!("{file}lookup_table = \"none\""), field, "\"none\"");
+    refuses(
+        &format!("{file}{named}template = \"v1\""),
+        field,
+        &format!("{KEY:?}"),
+    );
+    let planned = plan(&format!("{file}{named}")).unwrap();
+    assert_eq!(
+        planned
+            .lookup_table
+            .as_ref()
+            .map(crate::lookup_tables::text),
+        Some(KEY.to_owned())
+    );
+    assert_eq!(planned.builder.lookup_table, None, "nobody has read it");
+    // What is too long without a table may fit with one.
+    let long = "dont_front = true\nslot_guard_slots = 3\nwallet_floor_lamports = 5\n";
+    assert!(plan(&format!("{file}{long}")).is_err());
+    assert!(plan(&format!("{file}{named}{long}")).is_ok());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::files::{Seen, look_at};
 use super::interfaces::lacking;
 use super::{Finding, Level};
 use crate::config::{LockMemory, Opening, Plan, Problems, QuicIdentity, RelayPlan, Survey};
+use crate::lookup_tables;
 use crate::relay::{own_identity, refuse_loops};
 use crate::secret::Secret;
 
@@ -798,6 +799,43 @@ fn is_elsewhere(identity: &QuicIdentity) -> bool {
 }
 
 /// The configuration itself, and what may be wrong with it; of trust a finding of its own.
+/// Whether the table that transactions use is in the file, and what it could hold besides: an address that it lacks is
+/// named in full.
+pub(super) fn lookup_table(plan: &Plan) -> Option<Finding> {
+    let table = lookup_tables::text(&plan.lookup_table?);
+    let mut plan = plan.clone();
+    let loaded = lookup_tables::load_for(&mut plan).map_err(|error| error.to_string());
+    let wanted = loaded.and_then(|_| {
+        let wanted = lookup_tables::wanted(&plan.builder);
+        wanted.map_err(|error| error.to_string())
+    });
+    let (level, measured, fix) = match wanted {
+        Ok(wanted) => {
+            let (held, missing): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|one| one.held);
+            let (count, all) = (missing.len(), held.len() + missing.len());
+            if missing.is_empty() {
+                let measured = format!("{table} holds all {all} addresses that templates can use");
+                return Some(ok("lookup-table", measured));
+            }
+            let missing: Vec<String> = missing.into_iter().map(|one| one.address).collect();
+            let missing = missing.join(",");
+            (
+                Level::Warn,
+                format!("{table} lacks {count} of {all} addresses that templates can use"),
+                format!(
+                    "solana address-lookup-table extend {table} --addresses {missing}, then the file anew"
+                ),
+            )
+        }
+        Err(error) => {
+            let fix = "overmind lookup-table --config FILE prints what a table should hold";
+            (Level::Fail, error, fix.to_owned())
+        }
+    };
+    let wanted = "all that templates always name behind the table, as in the file";
+    Some(finding("lookup-table", level, measured, wanted, fix))
+}
+
 pub(super) fn config_findings(path: &Path, survey: &Survey) -> Vec<Finding> {
     let fix = || {
         format!(

@@ -192,6 +192,41 @@ fn nonces_made_ahead_are_judged_by_the_host() {
 }
 
 #[test]
+fn a_lookup_table_is_read_and_what_it_lacks_is_named() {
+    let host = FakeHost::tuned();
+    let table = bs58::encode([9; 32]).into_string();
+    let file = host.0.root.join("tables.json");
+    let text = format!("[market]\nlookup_tables = {file:?}\n[bundle]\nlookup_table = \"{table}\"");
+    let all = bundle::BuilderConfig::default().lookup_addresses().unwrap();
+    let all: Vec<String> = all
+        .iter()
+        .map(|(key, _)| bs58::encode(key).into_string())
+        .collect();
+    let found = |holder: &str, held: &[String]| {
+        host.write(
+            "tables.json",
+            &serde_json::json!({ holder: held }).to_string(),
+        );
+        let report = host.examine_with(&text);
+        let mut findings = report.findings.into_iter();
+        findings
+            .find(|finding| finding.check == "lookup-table")
+            .unwrap()
+    };
+    assert_eq!(found(&table, &all).level, Level::Ok);
+    let lacking = found(&table, &all[2..]);
+    assert_eq!(lacking.level, Level::Warn);
+    assert!(
+        lacking
+            .measured
+            .contains(&format!("lacks 2 of {}", all.len())),
+        "{lacking:?}"
+    );
+    assert!(lacking.fix.contains(&all[..2].join(",")), "{lacking:?}");
+    assert_eq!(found(&all[0], &all).level, Level::Fail);
+}
+
+#[test]
 fn each_kind_of_source_has_its_check() {
     let mut host = FakeHost::tuned();
     let finding = |host: &FakeHost, check: &str, source: &str| {

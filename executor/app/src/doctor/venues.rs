@@ -12,8 +12,10 @@ use venue_check::{
 
 use super::{Finding, Level};
 use crate::cli::exit;
+use crate::commands::Failure;
 use crate::config::{Config, Host, Plan};
-use crate::venues::{RECORD_FILE, Unread, chain_of, read_record, shown_verdict};
+use crate::lookup_tables;
+use crate::venues::{CHECK_LIMIT, RECORD_FILE, Unread, chain_of, read_record, shown_verdict};
 
 /// The record of the state directory, when it is there and cannot be read.
 pub(super) fn record_finding(state_dir: &Path) -> Option<Finding> {
@@ -35,10 +37,19 @@ pub(super) fn record_finding(state_dir: &Path) -> Option<Finding> {
 /// Runs it, prints, and returns the exit code.
 pub(super) fn run(config: &Path, as_json: bool) -> u8 {
     let host = Host::read();
-    let plan = match Config::load(config).and_then(|config| config.plan(&host)) {
+    let planned = Config::load(config).and_then(|config| config.plan(&host));
+    let planned = planned.map_err(Failure::from).and_then(|mut plan| {
+        lookup_tables::load_for(&mut plan)?;
+        Ok(plan)
+    });
+    let plan = match planned {
         Ok(plan) => plan,
         Err(error) => {
-            errln!("overmind: {error}");
+            if as_json {
+                outln!("{}", error.to_json());
+            } else {
+                errln!("overmind: {error}");
+            }
             return exit::BAD_INPUT;
         }
     };
@@ -150,9 +161,19 @@ impl Report {
             "exit_code": self.exit_code(),
             "builders": builders.collect::<Vec<_>>(),
             "accounts": accounts.collect::<Vec<_>>(),
+            "out_of_time": self.out_of_time(),
             "unseen": self.unseen.as_deref().map(printable),
             "record": self.unread.as_ref().map(|unread| printable(&unread.to_string())),
         })
+    }
+
+    /// Builders that the time of the whole check was over for.
+    fn out_of_time(&self) -> usize {
+        let mut count = 0;
+        for checked in &self.checked {
+            count += usize::from(checked.verdict == Verdict::OutOfTime);
+        }
+        count
     }
 
     /// Why nothing at all is known of any builder, if that is the same for each.
@@ -189,7 +210,7 @@ impl Report {
             let (units, why) = match &checked.verdict {
                 Verdict::Passed { units } => (units.map(|units| units.to_string()), None),
                 Verdict::Failed(failure) => (None, Some(failure.to_string())),
-                Verdict::Unknown(why) => (None, Some(why.clone())),
+                unknown => (None, unknown.why_unknown()),
             };
             let _ = writeln!(
                 out,
@@ -229,6 +250,14 @@ impl Report {
         }
         if let Some(why) = self.unseen.as_deref().filter(|why| said != Some(why)) {
             let _ = writeln!(out, "could not be looked at: {}", printable(why));
+        }
+        let late = self.out_of_time();
+        if late > 0 {
+            let (all, limit) = (self.checked.len(), CHECK_LIMIT.as_secs());
+            let _ = writeln!(
+                out,
+                "{late} of {all} builders not checked: out of time (the whole check has {limit} s)"
+            );
         }
         let _ = writeln!(
             out,
@@ -278,4 +307,33 @@ fn account_lines(kept: &Prints, now: &Prints) -> Vec<AccountLine> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use market::Side;
+
+    use super::*;
+
+    #[test]
+    fn what_there_was_no_time_for_is_counted_and_no_failure() {
+        let mut report = Report::nobody("no");
+        report.unseen = None;
+        for verdict in [Verdict::Passed { units: Some(1) }, Verdict::OutOfTime] {
+            report.checked.push(Checked {
+                venue: Venue::PumpV3,
+                side: Side::Buy,
+                verdict,
+                units_asked: 2,
+                mint: None,
+            });
+        }
+        assert_eq!(report.exit_code(), exit::UNKNOWN);
+        assert_eq!(report.to_json()["out_of_time"], 1);
+        let said = report.in_words();
+        assert!(
+            said.contains("1 of 2 builders not checked: out of time (the whole check has 120 s)"),
+            "{said}"
+        );
+    }
 }

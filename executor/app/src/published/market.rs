@@ -18,7 +18,7 @@ pub const VENUES: [Program; 5] = [
     Program::LaunchLab,
 ];
 
-const EVENTS: usize = 22;
+const EVENTS: usize = 24;
 
 /// What account data of one venue said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +84,8 @@ impl MarketCounts {
             ("pool_swap_applied", pools.swap_applied),
             ("pool_swap_failed", pools.swap_predicted_failed),
             ("pool_change_unread", pools.change_unread),
+            ("pool_caught_up", pools.pool_caught_up),
+            ("pool_way_refused", pools.way_refused),
             ("pool_change_replayed", pools.change_replayed),
             ("pool_terms_taken", pools.terms_taken),
             ("pool_left", pools.pool_left),

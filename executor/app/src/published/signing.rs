@@ -21,7 +21,7 @@ pub const ARMING: [&str; 5] = [
 ];
 
 /// Counters of ladders.
-const LADDERS: usize = 7;
+const LADDERS: usize = 8;
 
 /// What the core and the signing thread last published of signing.
 #[derive(Debug, Default)]

@@ -38,6 +38,13 @@ pub(super) fn summary(found: &[Verdict], states: &[VenueState]) -> String {
         Verdict::Unknown(why) => Some(format!(" ({why})")),
         _ => None,
     });
+    let late = found
+        .iter()
+        .filter(|verdict| **verdict == Verdict::OutOfTime);
+    let late = match late.count() {
+        0 => String::new(),
+        count => format!(", {count} of them not checked: out of time"),
+    };
     let passes = |state: &VenueState| {
         let passed = |checked: &Checked| matches!(checked.verdict, Verdict::Passed { .. });
         let checked = state.checked.as_ref();
@@ -60,7 +67,7 @@ pub(super) fn summary(found: &[Verdict], states: &[VenueState]) -> String {
         }
     };
     format!(
-        "venues checked at start: {passed} builders passed, {failed} failed, {unknown} unknown{}; enabled: {}; \
+        "venues checked at start: {passed} builders passed, {failed} failed, {unknown} unknown{}{late}; enabled: {}; \
          entered unchecked: {}; disabled: {}",
         why.unwrap_or_default(),
         names(&|state| state.disabled.is_none() && passes(state)),
@@ -75,7 +82,7 @@ pub fn shown_verdict(checked: &Checked) -> Value {
     let (units, why) = match &checked.verdict {
         Verdict::Passed { units } => (*units, None),
         Verdict::Failed(failure) => (None, Some(failure.to_string())),
-        Verdict::Unknown(why) => (None, Some(why.clone())),
+        unknown => (None, unknown.why_unknown()),
     };
     json!({
         "verdict": checked.verdict.word(),

@@ -6,7 +6,7 @@ use strategy::Venue;
 use super::{BuilderConfig, BuilderError};
 use crate::address::{TOKEN_2022_PROGRAM, TOKEN_PROGRAM};
 use crate::signing::TemplateIndex;
-use crate::template::Template;
+use crate::template::{CompileError, InstructionSpec, Template, lookup_candidates};
 use crate::trader::Trader;
 use crate::transaction::{self, Form, Parts};
 
@@ -43,6 +43,22 @@ const SIDES: [Side; 2] = [Side::Buy, Side::Sell];
 const TEMPLATE_COUNT: usize = Venue::COUNT * SIDES.len() * TokenProgram::COUNT * Form::COUNT;
 const _: () = assert!(TEMPLATE_COUNT <= 1 << u8::BITS);
 
+/// A trade there may be a template for.
+type Kind = (Venue, Side, TokenProgram, Form);
+
+/// All of them, in the order of [`index`].
+fn kinds() -> impl Iterator<Item = Kind> {
+    Venue::ALL.into_iter().flat_map(|venue| {
+        SIDES.into_iter().flat_map(move |side| {
+            TokenProgram::ALL.into_iter().flat_map(move |program| {
+                Form::ALL
+                    .into_iter()
+                    .map(move |form| (venue, side, program, form))
+            })
+        })
+    })
+}
+
 /// One template for each venue, side, token program and form; none where there is no such trade.
 pub(super) struct TemplateSet {
     templates: Box<[Option<Template>]>,
@@ -51,19 +67,9 @@ pub(super) struct TemplateSet {
 impl TemplateSet {
     /// Compiles all of them. Forms that ask to be first are left out unless the configuration wants them.
     pub(super) fn compile(config: &BuilderConfig, trader: &Trader) -> Result<Self, BuilderError> {
-        let mut templates = Vec::with_capacity(TEMPLATE_COUNT);
-        // In the order of `index`.
-        for venue in Venue::ALL {
-            for side in SIDES {
-                for token_program in TokenProgram::ALL {
-                    for form in Form::ALL {
-                        templates.push(compile(config, trader, venue, side, token_program, form)?);
-                    }
-                }
-            }
-        }
+        let templates = kinds().map(|kind| compile(config, trader, kind));
         Ok(Self {
-            templates: templates.into(),
+            templates: templates.collect::<Result<_, _>>()?,
         })
     }
 
@@ -103,16 +109,35 @@ const fn index(venue: Venue, side: Side, token_program: TokenProgram, form: Form
     (trade + token_program as usize) * Form::COUNT + form as usize
 }
 
-fn compile(
+/// Every key that some template could name through a lookup table, with the number of templates that could.
+pub(super) fn lookup_keys(
     config: &BuilderConfig,
     trader: &Trader,
-    venue: Venue,
-    side: Side,
-    token_program: TokenProgram,
-    form: Form,
-) -> Result<Option<Template>, BuilderError> {
+) -> Result<Vec<(Key, usize)>, BuilderError> {
+    let mut found: Vec<(Key, usize)> = Vec::new();
+    for kind in kinds() {
+        let Some(instructions) = instructions(config, trader, kind) else {
+            continue;
+        };
+        let keys = lookup_candidates(&trader.user, &instructions);
+        for key in keys.map_err(|source| error(kind, source))? {
+            match found.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, count)) => *count += 1,
+                None => found.push((key, 1)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The instructions of one trade; `None` when there is no such trade, or nobody wants it.
+fn instructions(
+    config: &BuilderConfig,
+    trader: &Trader,
+    (venue, side, token_program, form): Kind,
+) -> Option<Vec<InstructionSpec>> {
     if form.is_front() && !config.dont_front {
-        return Ok(None);
+        return None;
     }
     let parts = Parts {
         wrapped_sol: config.wrapped_sol,
@@ -120,11 +145,18 @@ fn compile(
         slot_guard: config.slot_guard_slots.is_some(),
         wallet_floor: config.wallet_floor.is_some(),
     };
-    let program = token_program.id();
-    let Some(instructions) = transaction::instructions(venue, side, program, form, &parts, trader)
-    else {
+    transaction::instructions(venue, side, token_program.id(), form, &parts, trader)
+}
+
+fn compile(
+    config: &BuilderConfig,
+    trader: &Trader,
+    kind: Kind,
+) -> Result<Option<Template>, BuilderError> {
+    let Some(instructions) = instructions(config, trader, kind) else {
         return Ok(None);
     };
+    let (venue, side, _, form) = kind;
     let mut budget = match side {
         Side::Buy => config.entry_budget,
         Side::Sell => config.exit_budget,
@@ -132,12 +164,16 @@ fn compile(
     if let Some(units) = config.unit_limits.of(venue, side) {
         budget = budget.for_units(units);
     }
-    let (version, price) = (config.version, form.price());
-    Template::compile_priced(version, &trader.user, &budget, price, &instructions)
+    let (version, price, lookup) = (config.version, form.price(), config.lookup_table.as_ref());
+    Template::compile_with(version, &trader.user, &budget, price, lookup, &instructions)
         .map(Some)
-        .map_err(|source| BuilderError::Template {
-            venue,
-            side,
-            source,
-        })
+        .map_err(|source| error(kind, source))
+}
+
+const fn error((venue, side, ..): Kind, source: CompileError) -> BuilderError {
+    BuilderError::Template {
+        venue,
+        side,
+        source,
+    }
 }

@@ -904,6 +904,59 @@ fn every_message_starts_with_a_prefix_that_was_announced() {
     }
 }
 
+/// Goal: a table of what should be in one takes everything but programs, the wallet's own accounts and what an intent
+/// says; the same accounts are named with it and without.
+#[test]
+fn a_table_takes_what_every_wallet_names() {
+    let plain = config(WireVersion::V0);
+    let listed = plain.lookup_addresses().unwrap();
+    assert!(listed.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    let addresses: Vec<Key> = listed.iter().map(|(key, _)| *key).collect();
+    let tabled = BuilderConfig {
+        lookup_table: Some(LookupTable {
+            key: [0x7a; 32],
+            addresses: addresses.clone(),
+        }),
+        ..plain.clone()
+    };
+    assert_eq!(tabled.lookup_addresses().unwrap(), listed);
+    let [mut plain, mut tabled] =
+        [plain, tabled].map(|config| Builder::new(&config, signer()).unwrap());
+    let wrapped = pda::wrapped_sol_account(plain.public_key()).unwrap();
+    let sorted = |mut keys: Vec<Key>| {
+        keys.sort_unstable();
+        keys
+    };
+    for (venue, side) in every_trade() {
+        let [plain, tabled] =
+            [&mut plain, &mut tabled].map(|builder| build(builder, &on(venue, side)).unwrap());
+        let [plain, tabled] = [&plain, &tabled].map(|cell| cell.transaction(0).unwrap());
+        let saved = plain.len() - tabled.len();
+        let [plain, tabled] = [plain, tabled].map(|bytes| TxnView::parse(bytes).unwrap());
+        assert!(is_signed(&tabled));
+        let lookup = tabled.lookups().next().unwrap();
+        assert_eq!(lookup.table, &[0x7a; 32]);
+        let indices = lookup.writable.iter().chain(lookup.readonly);
+        let looked_up: Vec<Key> = indices.map(|at| addresses[usize::from(*at)]).collect();
+        assert_eq!(saved, 31 * looked_up.len() - 34, "{venue:?} {side:?}");
+        assert_eq!(
+            sorted([tabled.keys(), &looked_up].concat()),
+            sorted(plain.keys().to_vec())
+        );
+        let called = instructions(&plain);
+        let is_program = |key: &Key| called.iter().any(|(program, ..)| program == key);
+        let left = tabled.keys().iter();
+        assert!(
+            left.clone()
+                .all(|key| is_program(key) || !addresses.contains(key))
+        );
+        let (mut left, tips) = (left, &JITO_TIP_ACCOUNTS);
+        assert!(left.clone().any(|key| tips.contains(key)));
+        // Still before all that changes.
+        assert_eq!(left.nth(1), Some(&wrapped));
+    }
+}
+
 /// Goal: a rung rendered ahead is, byte for byte, what a build at the trigger would have been.
 #[test]
 fn a_draft_renders_what_a_build_would() {

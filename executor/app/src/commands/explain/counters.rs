@@ -215,7 +215,7 @@ const ENGINE: [Text; 20] = [
 ];
 
 /// Of the tables of curves and pools.
-const MARKET: [Text; 22] = [
+const MARKET: [Text; 24] = [
     (
         "curve_inserted",
         "curves taken in, from launches or account data",
@@ -278,6 +278,14 @@ const MARKET: [Text; 22] = [
     (
         "pool_change_unread",
         "changes of pools whose outcome no shred tells: liquidity, and swaps inside a router's call",
+    ),
+    (
+        "pool_caught_up",
+        "pools behind that are traded again: no change of theirs was told, so what kept them shut came to nothing",
+    ),
+    (
+        "pool_way_refused",
+        "swaps not read because their transaction had others that took a derivation each; their pools are behind",
     ),
     (
         "pool_change_replayed",
@@ -707,7 +715,7 @@ const LIMITS: [Text; 2] = [
 ];
 
 /// Of signing: ways, what was left to the deterministic one, and the thread that makes nonces.
-const SIGNING: [Text; 31] = [
+const SIGNING: [Text; 32] = [
     (
         "deterministic",
         "signatures made at the trigger, as RFC 8032 has it",
@@ -749,6 +757,10 @@ const SIGNING: [Text; 31] = [
         "intents held ready and given up: not wanted any more, or their blockhash left the chain",
     ),
     ("ladder_released", "transactions signed ahead that left"),
+    (
+        "ladder_reckoned",
+        "purposes (an exit of a position, a signal of a coin) for which was reckoned what to sign ahead: the engine's work",
+    ),
     (
         "ladder_order_full",
         "orders that found no room; they are made again",

@@ -6,6 +6,7 @@ use brain_wire::Family;
 
 use super::AMOUNT_MAX_LAMPORTS;
 use crate::config::check::{Check, quoted};
+use crate::config::redact::redacted;
 use crate::config::{BridgeConfig, Host, ProducerConfig};
 
 impl BridgeConfig {
@@ -98,7 +99,7 @@ impl BridgeConfig {
             let fix = "write ipc:// and an absolute path".to_owned();
             check.refuse(
                 "bridge.endpoint",
-                quoted(&endpoint),
+                quoted(redacted(&endpoint)),
                 "only ipc:// on this host is served",
                 fix,
             );

@@ -8,6 +8,7 @@ use sidecar::Endpoint;
 
 use super::{SourcePlan, ThreadsPlan};
 use crate::config::check::{Check, quoted};
+use crate::config::redact::redacted;
 use crate::config::{
     Host, Idle, IngestConfig, Layout, LockMemory, Policy, SourceConfig, SourceKind, ThreadsConfig,
     Verify,
@@ -95,7 +96,7 @@ impl IngestConfig {
             let fix = "keep one of the two".to_owned();
             check.refuse(
                 "ingest.leaders_rpc",
-                quoted(text),
+                quoted(redacted(text)),
                 "ingest.leaders_file names the leaders too",
                 fix,
             );
@@ -104,7 +105,12 @@ impl IngestConfig {
             Ok(endpoint) => Some(endpoint),
             Err(reject) => {
                 let fix = "write it like http://127.0.0.1:8899".to_owned();
-                check.refuse("ingest.leaders_rpc", quoted(text), &reject.to_string(), fix);
+                check.refuse(
+                    "ingest.leaders_rpc",
+                    quoted(redacted(text)),
+                    &reject.to_string(),
+                    fix,
+                );
                 None
             }
         }

@@ -8,6 +8,7 @@ use submit::BlockEngineConfig;
 
 use super::{AdminPlan, SubmitPlan};
 use crate::config::check::{Check, quoted};
+use crate::config::redact::redacted;
 use crate::config::{AdminConfig, Host, HttpConfig, Lane, SubmitConfig};
 
 impl SubmitConfig {
@@ -43,7 +44,7 @@ impl SubmitConfig {
                         "in paper mode a block engine must be on loopback, as http://ADDRESS:PORT";
                     let fix = "use lane = \"paper\"; live submission is refused in this version"
                         .to_owned();
-                    check.refuse(field, quoted(endpoint), problem, fix);
+                    check.refuse(field, quoted(redacted(endpoint)), problem, fix);
                 }
                 SubmitPlan::BlockEngine(BlockEngineConfig {
                     result_timeout: Duration::from_millis(u64::from(self.result_timeout_ms)),

@@ -11,6 +11,7 @@ use shredstream_client::REGIONS_MAX;
 
 use super::{Opening, QuicIdentity, QuicPlan, ShredstreamPlan};
 use crate::config::check::{Check, quoted};
+use crate::config::redact::redacted;
 use crate::config::{
     Host, IngestConfig, ShredstreamConfig, SourceConfig, SourceKind, XdpMode, ZeroCopy,
 };
@@ -519,7 +520,8 @@ impl ShredstreamConfig {
         };
         let fix =
             "write https://, or http:// with a loopback address (a proxy of your own)".to_owned();
-        check.refuse(&format!("shredstream.{key}"), quoted(text), problem, fix);
+        let value = quoted(redacted(text));
+        check.refuse(&format!("shredstream.{key}"), value, problem, fix);
         None
     }
 }

@@ -8,7 +8,7 @@ use strategy::{KeySet, Params};
 use super::{AMOUNT_MAX_LAMPORTS, nanos_of_ms};
 use crate::config::check::{Check, quoted};
 use crate::config::{
-    BundleConfig, Lane, LaneClass, RiskConfig, StrategyConfig, Template, WrappedSol,
+    BundleConfig, Lane, LaneClass, MarketConfig, RiskConfig, StrategyConfig, Template, WrappedSol,
 };
 
 /// Least tip a block engine takes, lamports. Source: Jito's documentation, "Tip Amount".
@@ -58,6 +58,12 @@ impl StrategyConfig {
             "strategy.entry_slippage_bps",
             self.entry_slippage_bps,
             0..=9_999,
+            "basis points",
+        );
+        check.range(
+            "strategy.entry_move_max_bps",
+            self.entry_move_max_bps,
+            0..=u16::MAX,
             "basis points",
         );
         check.range(
@@ -116,6 +122,7 @@ impl StrategyConfig {
             entry_slots_max: self.entry_slots_max,
             budget: Lamports(self.budget_lamports),
             entry_slippage: Bps(self.entry_slippage_bps),
+            entry_move_max: Bps(self.entry_move_max_bps),
             exit_slippage: Bps(self.exit_slippage_bps),
             stop_slippage: Bps(self.stop_slippage_bps),
             exit_floor: Bps(self.exit_floor_bps),
@@ -249,6 +256,7 @@ impl BundleConfig {
                 Template::V1 => WireVersion::V1,
             },
             entry_budget: self.budget(self.entry_compute_unit_limit, usual.entry_budget),
+            lookup_table: None,
             exit_budget: self.budget(self.exit_compute_unit_limit, usual.exit_budget),
             unit_limits: self.unit_limits(),
             tip_accounts: key_list("bundle.tip_accounts", &self.tip_accounts, check),
@@ -275,7 +283,28 @@ impl BundleConfig {
         builder
     }
 
-    /// Parts that each fit may not fit together; said here and not at the next start.
+    /// The table's address; what it holds is in a file, which nobody reads here.
+    pub(super) fn plan_lookup_table(
+        &self,
+        market: &MarketConfig,
+        check: &mut Check,
+    ) -> Option<Key> {
+        let (field, text) = ("bundle.lookup_table", self.lookup_table.as_ref()?);
+        if market.lookup_tables.is_none() {
+            let problem = "what the table holds is not known";
+            let fix = "name the file that has it with market.lookup_tables".to_owned();
+            check.refuse(field, quoted(text), problem, fix);
+        }
+        if self.template == Template::V1 {
+            let problem = "v1 transactions have no lookup tables: it would have no effect";
+            let fix = "leave it out, or write bundle.template = \"v0\"".to_owned();
+            check.refuse(field, quoted(text), problem, fix);
+        }
+        check.key(field, text)
+    }
+
+    /// Parts that each fit may not fit together; said here and not at the next start. With a lookup table it is for
+    /// whoever has read it to say.
     fn check_lengths(&self, builder: &BuilderConfig, check: &mut Check) {
         let usual = BundleConfig::default();
         let grows = self.dont_front
@@ -283,10 +312,10 @@ impl BundleConfig {
             || self.slot_guard_slots > 0
             || self.wallet_floor_lamports > 0
             || self.wrapped_sol != usual.wrapped_sol;
-        if !grows {
+        if !grows || self.lookup_table.is_some() {
             return;
         }
-        if let Err(error @ BuilderError::Template { .. }) = builder.static_prefixes(&ANY_KEY) {
+        if let Some(error) = unfit(builder) {
             let word = match self.template {
                 Template::V0 => "v0",
                 Template::V1 => "v1",
@@ -419,6 +448,12 @@ impl BundleConfig {
         );
         BlockhashRule { depth_min, age_max }
     }
+}
+
+/// What does not fit into one transaction, if anything.
+pub(super) fn unfit(builder: &BuilderConfig) -> Option<BuilderError> {
+    let error = builder.static_prefixes(&ANY_KEY).err();
+    error.filter(|error| matches!(error, BuilderError::Template { .. }))
 }
 
 fn key_list(field: &str, texts: &[String], check: &mut Check) -> Vec<Key> {

@@ -8,6 +8,7 @@ use sidecar::Endpoint;
 
 use super::VenuesPlan;
 use crate::config::check::{Check, quoted};
+use crate::config::redact::redacted;
 use crate::config::{IngestConfig, VenuesConfig};
 
 impl VenuesConfig {
@@ -55,7 +56,12 @@ impl VenuesConfig {
             Ok(endpoint) => Some(endpoint),
             Err(reject) => {
                 let fix = "write it like http://127.0.0.1:8899".to_owned();
-                check.refuse("venues.rpc", quoted(text), &reject.to_string(), fix);
+                check.refuse(
+                    "venues.rpc",
+                    quoted(redacted(text)),
+                    &reject.to_string(),
+                    fix,
+                );
                 None
             }
         }
