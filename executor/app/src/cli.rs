@@ -437,9 +437,10 @@ before it answers. If nothing answers, create the kill file of `[admin]` or stop
 
 Examples:
   overmind kill
-  overmind kill --reduce          refuse entries, keep exits
+  overmind kill --reduce          refuse entries, keep exits; after a kill, let exits leave again
 Exit codes:
   0  the control cell is set
+  3  --reduce is refused: the kill file still exists, or the executor halted itself
   4  nothing answered: nothing was killed by this command")]
 pub struct KillArgs {
     /// Refuse entries only; exits stay possible.

@@ -40,6 +40,15 @@ pub(crate) fn append_regular(path: &Path) -> io::Result<File> {
     )
 }
 
+/// Has the disk keep the name of a file that was made or renamed: it is the directory's.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
 /// Makes a file for writing. What is there stays and is refused, unless `overwrite`: then a regular file is emptied.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::clock::realtime;
 use crate::config::SigningPlan;
-use crate::regular::{append_regular, open_regular};
+use crate::regular::{append_regular, open_regular, sync_name};
 use crate::signing_stage::SigningAhead;
 use crate::stage::Seat;
 
@@ -54,7 +54,7 @@ pub enum SigningError {
     /// A line of what was kept of earlier halts cannot be read.
     #[error(
         "{}, line {line}: cannot be read ({why}): a halt of the key may be lost in it. If that line may have said \
-         nonce_seen, move what the key owns to another key and name that one; then take the line out and start again", path.display()
+         nonce_seen, move what the key owns to another key and name that one; then take the line out (the file, when it is all) and start again", path.display()
     )]
     Unread {
         /// The file.
@@ -156,6 +156,7 @@ pub struct SigningAlarm {
     key: String,
     path: PathBuf,
     said: Option<Halted>,
+    kept: Option<Halted>,
 }
 
 impl SigningAlarm {
@@ -169,6 +170,7 @@ impl SigningAlarm {
             key: bs58::encode(builder.public_key()).into_string(),
             path: state_dir.join(HALTS_FILE),
             said: None,
+            kept: None,
         };
         let spent = alarm.is_spent()?;
         if spent {
@@ -178,17 +180,24 @@ impl SigningAlarm {
         Ok(alarm)
     }
 
-    /// What is worth saying now: a halt, once, and again when its reason becomes one that costs the key.
+    /// What is worth saying now: a halt, once, and again when its reason becomes one that costs the key. Keeps it, at every
+    /// call until it is written.
     pub fn change(&mut self) -> Option<String> {
-        let reason = self.watch.reason()?;
-        if self.said.replace(reason) == Some(reason) {
-            return None;
+        self.watch.reason().and_then(|reason| self.note(reason))
+    }
+
+    fn note(&mut self, reason: Halted) -> Option<String> {
+        let is_news = self.said.replace(reason) != Some(reason);
+        let mut kept = String::new();
+        if self.kept != Some(reason) {
+            match self.keep(reason) {
+                Ok(()) => self.kept = Some(reason),
+                Err(error) => {
+                    kept = format!(" ({} is not written yet: {error})", self.path.display());
+                }
+            }
         }
-        let kept = match self.keep(reason) {
-            Ok(()) => String::new(),
-            Err(error) => format!(" ({} was not written: {error})", self.path.display()),
-        };
-        Some(format!("key {}: {}{kept}", self.key, sentence(reason)))
+        is_news.then(|| format!("key {}: {}{kept}", self.key, sentence(reason)))
     }
 
     fn keep(&self, reason: Halted) -> io::Result<()> {
@@ -197,7 +206,8 @@ impl SigningAlarm {
         // What a fault of the power or a full disk has cut off must not take this line along.
         let fresh = if ends_whole(&mut file)? { "" } else { "\n" };
         file.write_all(format!("{fresh}{line}\n").as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        sync_name(&self.path)
     }
 
     /// Whether a line says that a nonce of our key came up twice.
@@ -216,10 +226,8 @@ impl SigningAlarm {
             }
             Ok(_) => {}
         }
+        // A file of nothing is read as an empty line: it was made to keep a halt in.
         let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        if whole.is_empty() {
-            return Ok(false);
-        }
         let mut spent = false;
         for (index, line) in whole.split(|byte| *byte == b'\n').enumerate() {
             let (key, reason) = read_halt(line).map_err(|why| SigningError::Unread {
@@ -317,7 +325,6 @@ mod tests {
         let key = bs58::encode(ours.public_key()).into_string();
         let good = format!("{{\"at\":1,\"key\":\"{key}\",\"reason\":\"forked\"}}");
         for text in [
-            String::new(),
             good.clone(),
             format!("{good}\n"),
             format!("{good}\n{good}\n"),
@@ -345,8 +352,17 @@ mod tests {
                 let said = SigningAlarm::new(&ours, &folder.0).unwrap_err().to_string();
                 let place = format!("{}, line 2: cannot be read", path.display());
                 assert!(said.starts_with(&place), "{bad:?}: {said}");
-                assert!(said.contains("take the line out and start again"), "{said}");
+                assert!(said.contains("then take the line out"), "{said}");
             }
+        }
+        // A disk that was full when the file was made.
+        for nothing in ["", "\n"] {
+            std::fs::write(&path, nothing).unwrap();
+            let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
+            assert!(
+                matches!(said, SigningError::Unread { line: 1, .. }),
+                "{said}"
+            );
         }
         std::fs::write(&path, [0xff, b'\n']).unwrap();
         let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
@@ -358,6 +374,28 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let refused = SigningAlarm::new(&ours, &folder.0).unwrap_err();
         assert!(matches!(refused, SigningError::Journal { .. }), "{refused}");
+    }
+
+    /// Goal: a halt that could not be written is written as soon as it can be, and said once.
+    #[test]
+    fn a_halt_is_kept_as_soon_as_the_disk_takes_it() {
+        let folder = Folder::new("late");
+        let path = folder.0.join(HALTS_FILE);
+        let ours = builder(246);
+        let mut alarm = SigningAlarm::new(&ours, &folder.0).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let mut note = || alarm.note(Halted::NonceSeen);
+        let said = note().unwrap();
+        assert!(said.contains("is not written yet"), "{said}");
+        assert_eq!(note(), None);
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(note(), None);
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept.lines().count(), 1, "{kept}");
+        assert_eq!(note(), None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
+        let said = SigningAlarm::new(&ours, &folder.0).unwrap_err();
+        assert!(matches!(said, SigningError::KeySpent { .. }), "{said}");
     }
 
     /// Goal: a halt that is kept after a torn line stands on a line of its own, so that taking out the torn one shows it.

@@ -29,7 +29,7 @@ use self::report::summary;
 pub use self::report::{shown_state, shown_verdict};
 use crate::config::VenuesPlan;
 use crate::outage::{Outage, Turn};
-use crate::regular::open_regular;
+use crate::regular::{open_regular, sync_name};
 
 /// The record, in the state directory.
 pub const RECORD_FILE: &str = "venues.json";
@@ -467,6 +467,7 @@ impl<C: venue_check::Chain> Rounds<C> {
             Ok(prints) => self.book.guard().note_prints(prints),
             Err(error) => failure = error.to_string(),
         }
+        self.look_up();
         let mut watching = self.book.watching();
         watching.looks += 1;
         watching.looks_failed += u64::from(seen.is_err());
@@ -475,6 +476,18 @@ impl<C: venue_check::Chain> Rounds<C> {
         }
         watching.failure = failure;
         seen.is_ok()
+    }
+
+    /// Fails every venue when the chain has the lookup table otherwise: whoever may change it can take it from us while we
+    /// run.
+    fn look_up(&mut self) {
+        let mut checker = Checker::new(self.builder.clone());
+        if let Ok(Some(_)) = checker.table(&mut self.chain) {
+            for venue in Venue::ALL {
+                let failed = checker.check(&mut self.chain, venue);
+                self.book.guard().note_checked(venue, failed);
+            }
+        }
     }
 
     fn grant(&mut self, venue: Venue) {
@@ -638,9 +651,7 @@ fn write_record(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
-    // The name is the directory's.
-    path.parent()
-        .map_or(Ok(()), |parent| std::fs::File::open(parent)?.sync_all())
+    sync_name(path)
 }
 
 #[cfg(test)]
@@ -820,6 +831,67 @@ mod tests {
             refused.contains("buy not checked: out of time"),
             "{refused}"
         );
+    }
+
+    /// Goal: a lookup table that somebody takes from us while we run disables entries at the next look.
+    #[test]
+    fn a_lookup_table_that_is_gone_disables_every_venue() {
+        const TABLE: market::Key = [7; 32];
+        struct OnlyTable(bool);
+        impl venue_check::Chain for OnlyTable {
+            fn accounts(
+                &mut self,
+                keys: &[market::Key],
+                _: venue_check::Slice,
+            ) -> Result<venue_check::Accounts, ChainError> {
+                if keys != [TABLE] {
+                    return Err(ChainError::OutOfTime);
+                }
+                let held = venue_check::Account {
+                    owner: market::base58::key("AddressLookupTab1e1111111111111111111111111"),
+                    data: [&[1, 0, 0, 0][..], &[0xff; 8], &[0; 44]].concat(),
+                    ..Default::default()
+                };
+                Ok(venue_check::Accounts {
+                    slot: 1,
+                    accounts: vec![self.0.then_some(held)],
+                })
+            }
+
+            fn simulate(&mut self, _: &[u8]) -> Result<venue_check::Simulated, ChainError> {
+                Err(ChainError::OutOfTime)
+            }
+
+            fn recent(
+                &mut self,
+                _: &market::Key,
+                _: &mut dyn FnMut(&venue_check::Recent) -> bool,
+            ) -> Result<(), ChainError> {
+                Err(ChainError::OutOfTime)
+            }
+        }
+        let control = Arc::new(Control::new(Mode::Active));
+        let mut rounds = Rounds {
+            book: Arc::new(VenueBook::unchecked(Arc::clone(&control))),
+            chain: OnlyTable(true),
+            round: Round::default(),
+            builder: BuilderConfig {
+                lookup_table: Some(bundle::LookupTable {
+                    key: TABLE,
+                    addresses: Vec::new(),
+                }),
+                ..BuilderConfig::default()
+            },
+            interval: Duration::MAX,
+            check_at_start: false,
+        };
+        for (there, reason) in [(true, None), (false, Some(Disabled::CheckFailed))] {
+            rounds.chain.0 = there;
+            rounds.look();
+            for venue in Venue::ALL {
+                assert_eq!(control.venues().disabled(venue), reason, "{venue:?}");
+            }
+        }
     }
 
     #[test]

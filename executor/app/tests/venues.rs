@@ -461,14 +461,14 @@ fn accounts_without_space_are_no_changed_layout() {
     wait_for(|| disabled(&control, Venue::PumpV3) == Some(Disabled::ProgramChanged));
 }
 
-/// Goal: wherever the time of a check ends, what it has not come to is not checked: a coin that fails while another would
-/// have passed is no failure, and no venue changes. Method: the end after every number of questions, of two coins the first
+/// Goal: wherever the time of a check ends, what it has not come to is not checked and changes nothing; but a trade that
+/// failed, and no other that passed, is a failure. Method: the end after every number of questions, of two coins the first
 /// with a quirk.
 #[test]
-fn a_check_that_is_cut_off_anywhere_fails_nobody() {
+fn a_check_that_is_cut_off_fails_only_by_a_trade_that_failed() {
     let mut known = knowledge();
     put_coin(&mut known, &OTHER_COIN);
-    let mut cut_count = 0;
+    let (mut cut_count, mut failed_count) = (0, 0);
     for questions_max in 0..500 {
         let (mut asked, mut simulated) = (0, 0);
         let mut chain = RpcChain::new(|method: &'static str, params: Value| {
@@ -493,13 +493,20 @@ fn a_check_that_is_cut_off_anywhere_fails_nobody() {
         let mut is_cut = false;
         for venue in [Venue::PumpV3, Venue::PumpV2] {
             let checked = checker.check(&mut chain, venue);
+            let mut has_failed = false;
             for side in &checked {
                 let passed = matches!(side.verdict, Verdict::Passed { .. });
-                is_cut |= side.verdict == Verdict::OutOfTime;
-                assert!(passed || side.verdict == Verdict::OutOfTime, "{side:?}");
+                has_failed |= matches!(side.verdict, Verdict::Failed(_));
+                is_cut |= !passed;
+                assert!(
+                    passed || has_failed || side.verdict == Verdict::OutOfTime,
+                    "{side:?}"
+                );
             }
             guard.note_checked(venue, checked);
-            assert_eq!(disabled(&control, venue), None);
+            let reason = has_failed.then_some(Disabled::CheckFailed);
+            assert_eq!(disabled(&control, venue), reason);
+            failed_count += u32::from(has_failed);
         }
         if !is_cut {
             break;
@@ -507,6 +514,7 @@ fn a_check_that_is_cut_off_anywhere_fails_nobody() {
         cut_count += 1;
     }
     assert!((10..500).contains(&cut_count), "{cut_count}");
+    assert!((1..cut_count).contains(&failed_count), "{failed_count}");
 }
 
 /// A change while nobody looked.

@@ -594,7 +594,7 @@ impl<T: Ticks> Engine<T> {
 
     /// Takes account data of a pool: it wins over what was reckoned from the shreds.
     pub fn pool_truth(&mut self, truth: &PoolTruth) -> Corrected {
-        let corrected = if self.is_believable(truth.slot) {
+        let corrected = if self.is_believable(truth.slot.max(truth.terms.slot)) {
             let circumstances = circumstances(&self.pump_amm, self.now);
             self.pools.correct(truth, &self.lineage, &circumstances)
         } else {
@@ -974,15 +974,16 @@ impl<T: Ticks> Engine<T> {
             .is_some_and(|told| self.slot.0.saturating_sub(told.0) <= TRUTH_BEHIND_MAX)
     }
 
-    /// Whether the price of an entry is near what account data said last, while any comes in; a launch's, near what its curve
-    /// began with. Transactions that fail move what we know of a price as any other does: whoever makes it up could have
-    /// us pay it, by moving the true one there just before us.
+    /// Whether the price of an entry is near what account data said last, while any comes in; a launch's, near what its
+    /// launcher made it. Transactions that fail move what we know of a price as any other does: whoever makes it up could
+    /// have us pay it, by moving the true one there just before us.
     fn is_price_proven(&self, intent: &Intent, is_launch: bool) -> bool {
         let bound = self.params.entry_move_max;
         if bound.0 == 0 || !(is_launch || self.is_told()) {
             return true;
         }
         match intent.accounts.pool() {
+            None if is_launch => self.curves.is_near_launch(&intent.mint, bound),
             None => self.curves.is_near_told(&intent.mint, bound),
             Some(pool) => self.pools.is_near_told(pool, bound),
         }

@@ -171,24 +171,30 @@ fn an_entry_waits_where_only_transactions_say_what_the_price_is() {
     assert_eq!(unproven(&silent), (1, 0));
 }
 
-/// A launch is held against what its curve began with, whether or not account data comes in.
+/// A launch is held against what its launcher made it, whether or not account data comes in.
 #[test]
 fn a_launch_that_was_pumped_before_its_launchers_own_buy_is_not_entered() {
-    let entered_by = |config: &EngineConfig, pumped: u64| {
+    let entered_by = |config: &EngineConfig, pumped: u64, own: u64| {
         let mut world = World::new(config);
         let next = signal(&world, 1, brain_wire::signal::NEXT_LAUNCH);
         world.engine.arm(&next, world.now()).unwrap();
         world.send(&[instruction("create_v2")]);
-        world.stranger_buys(pumped);
-        world.send(&[common::exact_buy(SOL)]);
+        if pumped > 0 {
+            world.stranger_buys(pumped);
+        }
+        world.send(&[common::exact_buy(own)]);
         let passed = world.engine.counters().passed[Pass::PriceUnproven as usize];
         (world.ring.bundles.len(), passed)
     };
     let mut by_signal = config();
     by_signal.params.launches_enabled = false;
     for config in [config(), by_signal] {
-        assert_eq!(entered_by(&config, 8 * SOL), (1, 0));
-        assert_eq!(entered_by(&config, 40 * SOL), (0, 1));
+        assert_eq!(entered_by(&config, 8 * SOL, SOL), (1, 0));
+        assert_eq!(entered_by(&config, 40 * SOL, SOL), (0, 1));
+        // His own buy is as true as the launch.
+        let mut config = config;
+        config.params.dev_buy_max = Lamports(30 * SOL);
+        assert_eq!(entered_by(&config, 0, 30 * SOL), (1, 0));
     }
 }
 

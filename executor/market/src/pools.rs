@@ -294,7 +294,7 @@ impl PoolTable {
             self.counters.change_late += 1;
             return PoolApplied::Counted;
         }
-        self.counters.pool_caught_up += u64::from(item.catch_up(self.heard));
+        self.counters.pool_caught_up += u64::from(item.catch_up(self.heard, event.slot));
         let swap = match event.call.action {
             PoolAction::Swap(swap) if event.inferred_from.is_none() => self
                 .ways

@@ -206,6 +206,25 @@ impl CurveTable {
             .is_none_or(|item| are_near(sides(&item.curve.reserves), sides(&item.told), within))
     }
 
+    /// As [`CurveTable::is_near_told`] of a launch: its launcher's own buy, without which we do not enter either, makes no
+    /// price up.
+    #[must_use]
+    pub fn is_near_launch(&self, mint: &Mint, within: Bps) -> bool {
+        self.items.get(&mint.0).is_none_or(|item| {
+            let (now, begun) = (&item.curve.reserves, &item.told);
+            let own = item.curve.dev_buy.map_or(0, |(buy, _)| buy.quote.0);
+            let quote = begun.virtual_quote.saturating_add(own);
+            // Along the curve: what the launcher has added on one side left on the other.
+            let product = u128::from(begun.virtual_quote) * u128::from(begun.virtual_token);
+            let token = u64::try_from(product / u128::from(quote.max(1))).unwrap_or(u64::MAX);
+            are_near(
+                [now.virtual_quote, now.virtual_token],
+                [quote, token],
+                within,
+            )
+        })
+    }
+
     /// Curves kept now.
     #[must_use]
     pub const fn len(&self) -> usize {

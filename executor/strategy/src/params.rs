@@ -76,7 +76,7 @@ pub struct Params {
     pub entry_slippage: Bps,
     /// How far from what account data said last, the lower of the two being the whole, the price of an entry may be. The
     /// difference came of transactions alone, and those that fail look like any other. Until account data says more, an
-    /// entry beyond it waits. Without account data, of a launch only, from what its curve began with. Zero: no bound.
+    /// entry beyond it waits. Without account data, of a launch only, from what its launcher made it. Zero: no bound.
     pub entry_move_max: Bps,
     /// How far the quote received may fall short when taking profit.
     pub exit_slippage: Bps,

@@ -76,7 +76,8 @@ const PASSES: [&str; Pass::COUNT] = [
     "our own buy would move the pool's price further than the slippage allows: it holds too little",
     "a cashback coin, which nothing that is built could sell once its curve sells out",
     "an entry on a lane where failures land, while no account data says whether it filled",
-    "the price is further than strategy.entry_move_max_bps from what account data said last",
+    "the price is further than strategy.entry_move_max_bps from what account data said last, or a launch's from what its \
+     launcher made it; the next account data tries it again; raise the key to enter such prices",
 ];
 
 /// Why a venue is disabled for entries, in the order of [`Disabled::ALL`].

@@ -1,4 +1,4 @@
-//! `overmind lookup-table`: what a lookup table of the operator's should hold.
+//! `overmind lookup-table`: what a lookup table of the operator's should hold and, where one is in use, lacks.
 
 use serde_json::json;
 
@@ -24,7 +24,8 @@ pub fn run(args: &ConfigFileArgs) -> Result<u8, Failure> {
         outln!("{answer}");
         return Ok(exit::OK);
     }
-    wanted.iter().for_each(|one| outln!("{}", one.address));
+    let missing = wanted.iter().filter(|one| !one.held);
+    missing.for_each(|one| outln!("{}", one.address));
     if let Some(table) = table {
         errln!("{}", lacks(&table, &wanted));
     }
@@ -42,10 +43,8 @@ fn wanted(args: &ConfigFileArgs) -> Result<(Option<String>, Vec<Wanted>), Failur
 
 /// What the table in use lacks, in words.
 fn lacks(table: &str, wanted: &[Wanted]) -> String {
-    let missing = wanted.iter().filter(|one| !one.held);
-    let missing: Vec<&str> = missing.map(|one| one.address.as_str()).collect();
-    match missing.len() {
-        0 => format!("{table} holds all of them"),
-        count => format!("{table} lacks {count} of them: {}", missing.join(",")),
+    match wanted.iter().filter(|one| !one.held).count() {
+        0 => format!("{table} holds all {}", wanted.len()),
+        count => format!("{table} lacks {count} of {}", wanted.len()),
     }
 }

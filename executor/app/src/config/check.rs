@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Host;
+use super::redact::redacted_line;
 
 /// Characters of a value that are shown: a path of a socket and a key fit in.
 const VALUE_LEN_MAX: usize = 160;
@@ -65,7 +66,7 @@ impl Check {
     pub(super) fn warn(&mut self, field: &str, value: String, problem: &str, fix: &str) {
         self.warnings.push(FieldError {
             field: field.to_owned(),
-            value,
+            value: redacted_line(&value),
             problem: problem.to_owned(),
             fix: fix.to_owned(),
         });
@@ -74,7 +75,8 @@ impl Check {
     pub(super) fn refuse(&mut self, field: &str, value: String, problem: &str, fix: String) {
         self.errors.push(FieldError {
             field: field.to_owned(),
-            value,
+            // A URL with a key in it may be typed in any place.
+            value: redacted_line(&value),
             problem: problem.to_owned(),
             fix,
         });

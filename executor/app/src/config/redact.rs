@@ -158,6 +158,24 @@ mod tests {
         }
     }
 
+    /// Goal: a URL that was typed in the place of something else shows no key either.
+    #[test]
+    fn a_url_in_the_wrong_place_is_redacted() {
+        let mut check = crate::config::check::Check::default();
+        let typed = "\"https://node.example/?api-key=K3Y\"".to_owned();
+        check.refuse(
+            "ingest.leaders_file",
+            typed,
+            "is not an absolute path",
+            String::new(),
+        );
+        let said = check.errors[0].to_string();
+        assert!(
+            said.contains("node.example") && !said.contains("K3Y"),
+            "{said}"
+        );
+    }
+
     proptest! {
         /// Goal: wherever providers and people put a key, it is not shown.
         #[test]

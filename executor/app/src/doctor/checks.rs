@@ -798,7 +798,6 @@ fn is_elsewhere(identity: &QuicIdentity) -> bool {
     matches!(identity, QuicIdentity::File(path) if path.is_relative())
 }
 
-/// The configuration itself, and what may be wrong with it; of trust a finding of its own.
 /// Whether the table that transactions use is in the file, and what it could hold besides: an address that it lacks is
 /// named in full.
 pub(super) fn lookup_table(plan: &Plan) -> Option<Finding> {
@@ -836,6 +835,7 @@ pub(super) fn lookup_table(plan: &Plan) -> Option<Finding> {
     Some(finding("lookup-table", level, measured, wanted, fix))
 }
 
+/// The configuration itself, and what may be wrong with it; of trust a finding of its own.
 pub(super) fn config_findings(path: &Path, survey: &Survey) -> Vec<Finding> {
     let fix = || {
         format!(

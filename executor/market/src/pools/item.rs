@@ -63,9 +63,7 @@ impl Change for Changed {
 
 impl Doubt for Moved {
     fn doubt(&mut self) {
-        if self.tradable.is_ok() {
-            self.tradable = Err(PoolUntradable::Doubtful);
-        }
+        PoolUntradable::doubt(&mut self.tradable);
     }
 }
 
@@ -86,12 +84,13 @@ impl Item {
     }
 
     /// Whether the pool was behind and is not any more: had the change whose outcome no shred tells done anything, who tells of
-    /// this pool would have told it by now. Else one transaction of a stranger, which may fail, would keep it shut.
-    pub(super) fn catch_up(&mut self, heard: Version) -> bool {
+    /// this pool would have told it by now. Else one transaction of a stranger, which may fail, would keep it shut. The shreds
+    /// have to be as far, at `slot`: a feed may be ahead of them, by mistake too.
+    pub(super) fn catch_up(&mut self, heard: Version, slot: Slot) -> bool {
         let Self { pool, unread, .. } = self;
         let is_caught_up = pool.tradable == Err(PoolUntradable::Behind)
             && heard.feed == pool.truth.feed
-            && heard.slot.0 >= unread.0.saturating_add(SILENCE_SLOTS);
+            && heard.slot.min(slot).0 >= unread.0.saturating_add(SILENCE_SLOTS);
         if is_caught_up {
             pool.tradable = Ok(());
         }
@@ -141,7 +140,7 @@ impl Item {
             .note(self.pool.slot, self.pool.state.fingerprint());
     }
 
-    /// Marks the pool as doubtful on every fork, unless a firmer reason forbids it; tells whether it did.
+    /// [`Pool::doubt`] on every fork.
     pub(super) fn doubt(&mut self) -> bool {
         self.past.clear();
         self.reckoned = Reckoned::new();

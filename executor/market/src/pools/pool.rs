@@ -34,6 +34,16 @@ impl PoolUntradable {
     /// How many reasons there are.
     pub const COUNT: usize = 5;
 
+    /// Marks what may be traded, or is behind, as doubtful; tells whether it did. Being behind is no firmer a reason: silence
+    /// ends it, and not doubt.
+    pub(super) fn doubt(tradable: &mut Result<(), Self>) -> bool {
+        let doubts = matches!(tradable, Ok(()) | Err(Self::Behind));
+        if doubts {
+            *tradable = Err(Self::Doubtful);
+        }
+        doubts
+    }
+
     /// Names for metrics, indexed by the discriminant.
     #[must_use]
     pub const fn names() -> [&'static str; Self::COUNT] {
@@ -161,11 +171,7 @@ impl Pool {
 
     /// Marks it as doubtful, unless a firmer reason forbids it; tells whether it did.
     pub(super) fn doubt(&mut self) -> bool {
-        let was_good = self.tradable.is_ok();
-        if was_good {
-            self.tradable = Err(PoolUntradable::Doubtful);
-        }
-        was_good
+        PoolUntradable::doubt(&mut self.tradable)
     }
 
     /// What an unused place holds.

@@ -253,6 +253,49 @@ fn a_change_that_nobody_is_told_of_does_not_keep_a_pool_shut() {
     assert_eq!(known(&table).tradable, Err(PoolUntradable::Doubtful));
 }
 
+/// Regression: what was behind could not become doubtful, so silence opened it at a price that nobody vouched for.
+#[test]
+fn silence_opens_no_pool_whose_price_is_void() {
+    let lineage = straight(11..=40);
+    let deposit = event(11, PoolAction::Deposit(Liquidity::default()));
+    let doubts: [fn(&mut PoolTable); 3] = [
+        |table| table.doubt(&POOL),
+        |table| table.doubt_from(Slot(11)),
+        |table| table.drop_block(Slot(11), &Lineage::new()),
+    ];
+    for doubt in doubts {
+        let (mut table, _) = table();
+        // Account data of the very block that becomes void: nothing from before it is known.
+        let told = truth(state(123_000_000_000, 4_100_000_000_000), 11, 9);
+        assert_eq!(table.correct(&told, &lineage, &NOW), Corrected::Diverged);
+        table.apply(&buy(11, 1_000_000), &lineage, &NOW);
+        table.apply(&deposit, &lineage, &NOW);
+        assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+        doubt(&mut table);
+        table.correct(&of_pool(8, state(1, 1), 30), &lineage, &NOW);
+        table.apply(&buy(30, 1), &lineage, &NOW);
+        assert_ne!(known(&table).tradable, Ok(()));
+        assert_eq!(table.counters().pool_caught_up, 0);
+    }
+}
+
+/// A feed that is ahead of the shreds, by mistake too, does not make silence last longer.
+#[test]
+fn silence_is_waited_for_on_the_clock_of_the_shreds_too() {
+    let lineage = straight(11..=20);
+    let (mut table, _) = table();
+    table.apply(
+        &event(11, PoolAction::Deposit(Liquidity::default())),
+        &lineage,
+        &NOW,
+    );
+    table.correct(&of_pool(8, state(1, 1), 500), &lineage, &NOW);
+    table.apply(&buy(14, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Err(PoolUntradable::Behind));
+    table.apply(&buy(15, 1), &lineage, &NOW);
+    assert_eq!(known(&table).tradable, Ok(()));
+}
+
 /// A swap that fails for a reason that no shred tells moves a pool like any other, but not what it is held against.
 #[test]
 fn a_price_is_near_what_was_told_until_it_is_moved_too_far_either_way() {
